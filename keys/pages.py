@@ -1,0 +1,222 @@
+"""The bytes of the ring: pages of keys, the top page, the head of a state, journal records.
+
+Pure encodings (SPEC sections 2.1, 2.2 and 2.4): a page is sealed under a one-time key kept in the
+top page, the top page under the root, and every seal is bound to vault, epoch and place. Each form
+starts with a version marker or is bound to one; parsers take exactly the canonical form.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from keys.errors import Malformed, Tampered
+from keys.model import KEY_SIZE, Epoch, Slot, VaultId
+from keys.secret import NONCE_ZERO, TAG_SIZE, Secret, decrypt, derive, encrypt, fill_random
+
+MAGIC = b"anechoic-ring/1\n"
+SLOTS_PER_PAGE = 1024
+PAGE_SIZE = SLOTS_PER_PAGE * KEY_SIZE
+FRAME_SIZE = 36_864
+"""A sealed page takes 32,784 bytes; a frame is whole 4 KiB blocks, so no two share a block."""
+EMPTY = bytes(KEY_SIZE)
+"""The mark of a slot without a key. A random key is all zeros once in 2^256."""
+
+_HEAD = struct.Struct(">16s16sQH")
+_TOP = struct.Struct(">QI32s")
+_COUNTS = struct.Struct(">QI")
+_ENTRY = struct.Struct(">II32s")
+_LENGTH = struct.Struct(">I")
+_NONCE_SIZE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Stanza:
+    """One way to the root: which anchors together open it, and the root wrapped for them."""
+
+    anchors: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The clear head of a state file."""
+
+    vault: VaultId
+    epoch: Epoch
+    stanzas: tuple[Stanza, ...]
+
+    def encode(self) -> bytes:
+        """Returns the bytes of SPEC section 2.4."""
+        rows = [_short(s.anchors.encode()) + _short(s.wrapped) for s in self.stanzas]
+        return _HEAD.pack(MAGIC, self.vault, self.epoch, len(rows)) + b"".join(rows)
+
+
+@dataclass(slots=True)
+class PageRef:
+    """Where one page lies and the one-time key that opens it."""
+
+    frame: int
+    key: Secret
+
+
+@dataclass(slots=True)
+class Top:
+    """The content of a top page: everything that the root gives access to."""
+
+    next_slot: int
+    signer_seed: Secret
+    pages: dict[int, PageRef] = field(default_factory=dict)
+    pending: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A requested erasure: the slots to destroy, and the plan that the caller will finish."""
+
+    slots: tuple[Slot, ...]
+    plan: bytes
+
+    def encode(self) -> bytes:
+        """Returns count, slots in rising order, plan."""
+        return struct.pack(f">I{len(self.slots)}Q", len(self.slots), *self.slots) + self.plan
+
+
+def parse_intent(data: bytes) -> Intent:
+    """Parses what `Intent.encode` wrote."""
+    (count,) = _LENGTH.unpack_from(data)
+    end = _LENGTH.size + 8 * count
+    return Intent(struct.unpack(f">{count}Q", data[_LENGTH.size : end]), data[end:])
+
+
+def parse_head(data: bytes | bytearray) -> tuple[Head, int]:
+    """Parses the head at the start of a state file; returns it with its length."""
+    try:
+        magic, vault, epoch, count = _HEAD.unpack_from(data)
+        if magic != MAGIC:
+            raise Malformed("not a ring state: its first bytes are not anechoic-ring/1")
+        at, stanzas = _HEAD.size, []
+        for _ in range(count):
+            name, at = _take_short(data, at)
+            wrapped, at = _take_short(data, at)
+            stanzas.append(Stanza(name.decode("ascii"), wrapped))
+    except (struct.error, UnicodeDecodeError) as error:
+        raise Malformed("a ring state's head is cut off or not in its form") from error
+    return Head(VaultId(vault), Epoch(epoch), tuple(stanzas)), at
+
+
+def seal_top(top: Top, root: Secret, head: bytes) -> bytes:
+    """Returns the sealed top page with its length before it, bound to the state's head."""
+    size = _TOP.size + _ENTRY.size * len(top.pages) + len(top.pending)
+    with Secret(size) as plain, _top_key(root) as key:
+        _TOP.pack_into(plain, 0, top.next_slot, len(top.pages), top.signer_seed)
+        at = _TOP.size
+        for number, ref in sorted(top.pages.items()):
+            _ENTRY.pack_into(plain, at, number, ref.frame, ref.key)
+            at += _ENTRY.size
+        memoryview(plain)[at:] = top.pending
+        sealed = encrypt(key, NONCE_ZERO, plain, head)
+    return _LENGTH.pack(len(sealed)) + sealed
+
+
+def open_top(data: memoryview, root: Secret, head: bytes) -> tuple[Top, int]:
+    """Opens the top page at the start of `data`; returns it with the bytes it took."""
+    end = _LENGTH.size + (_LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else 0)
+    with _top_key(root) as key:
+        plain = decrypt(key, NONCE_ZERO, data[_LENGTH.size : end], head, "the ring's top page")
+    with plain:
+        return _parse_top(memoryview(plain)), end
+
+
+def _parse_top(view: memoryview) -> Top:
+    next_slot, count = _COUNTS.unpack_from(view)
+    at = _TOP.size + _ENTRY.size * count
+    top = Top(next_slot, Secret(view[_COUNTS.size : _TOP.size]), pending=bytes(view[at:]))
+    for start in range(_TOP.size, at, _ENTRY.size):
+        number, frame = struct.unpack_from(">II", view, start)
+        top.pages[number] = PageRef(frame, Secret(view[start + 8 : start + 8 + KEY_SIZE]))
+    return top
+
+
+def seal_page(keys: Secret, ref: PageRef, vault: VaultId, number: int) -> bytearray:
+    """Returns the sealed page, bound to vault and slot range; its key is used this once."""
+    return encrypt(ref.key, NONCE_ZERO, keys, _page_context(vault, number))
+
+
+def open_page(sealed: bytearray, ref: PageRef, vault: VaultId, number: int) -> Secret:
+    """Opens a page into its `SLOTS_PER_PAGE` keys."""
+    return decrypt(ref.key, NONCE_ZERO, sealed, _page_context(vault, number), f"ring page {number}")
+
+
+class Journal:
+    """Seals and opens the records that follow a top page in its state file.
+
+    Record n is a length, a random nonce, and a ciphertext bound to vault, epoch and n. The nonce is
+    random because a torn record may be written again under the same number.
+    """
+
+    def __init__(self, root: Secret, vault: VaultId, epoch: Epoch) -> None:
+        self._key = derive(root, b"", b"anechoic-ring/1 journal")
+        self._context = MAGIC + vault + struct.pack(">Q", epoch)
+
+    def seal(self, number: int, record: Secret) -> bytes:
+        """Returns record `number`, ready to be appended."""
+        nonce = Secret(_NONCE_SIZE)
+        fill_random(memoryview(nonce))
+        sealed = encrypt(self._key, bytes(nonce), record, self._at(number))
+        return _LENGTH.pack(_NONCE_SIZE + len(sealed)) + nonce + sealed
+
+    def open(self, data: memoryview) -> Iterator[tuple[int, Secret]]:
+        """Yields (end offset, record) for each whole record; a torn end is passed over.
+
+        Raises `Tampered` when a record does not open and the next one does: no crash does that.
+        """
+        at, number = 0, 0
+        while (end := self._end(data, at)) is not None:
+            try:
+                record = self._open_one(data[at:end], number)
+            except Tampered:
+                if self._opens(data, end, number + 1):
+                    raise
+                return
+            yield end, record
+            at, number = end, number + 1
+
+    def _open_one(self, data: memoryview, number: int) -> Secret:
+        body = data[_LENGTH.size :]
+        nonce, sealed = bytes(body[:_NONCE_SIZE]), body[_NONCE_SIZE:]
+        return decrypt(self._key, nonce, sealed, self._at(number), f"ring journal record {number}")
+
+    def _opens(self, data: memoryview, at: int, number: int) -> bool:
+        end = self._end(data, at)
+        try:
+            return end is not None and bool(self._open_one(data[at:end], number))
+        except Tampered:
+            return False
+
+    def _end(self, data: memoryview, at: int) -> int | None:
+        if len(data) - at < _LENGTH.size:
+            return None
+        size: int = _LENGTH.unpack_from(data, at)[0]
+        end = at + _LENGTH.size + size
+        return end if size >= _NONCE_SIZE + TAG_SIZE and end <= len(data) else None
+
+    def _at(self, number: int) -> bytes:
+        return self._context + struct.pack(">Q", number)
+
+
+def _top_key(root: Secret) -> Secret:
+    return derive(root, b"", b"anechoic-ring/1 top")
+
+
+def _page_context(vault: VaultId, number: int) -> bytes:
+    return MAGIC + vault + struct.pack(">QQ", number * SLOTS_PER_PAGE, SLOTS_PER_PAGE)
+
+
+def _short(data: bytes) -> bytes:
+    return bytes([len(data)]) + data
+
+
+def _take_short(data: bytes | bytearray, at: int) -> tuple[bytes, int]:
+    if at >= len(data) or at + 1 + data[at] > len(data):
+        raise Malformed("a ring state's head is cut off")
+    return bytes(data[at + 1 : at + 1 + data[at]]), at + 1 + data[at]

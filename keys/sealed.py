@@ -1,0 +1,219 @@
+"""The sealed file: one streaming format for every artefact (SPEC section 4).
+
+Promises that a file opens under exactly one key, that a byte changed, dropped, moved or added
+anywhere is refused before any content is handed out past it, and that truncation is refused before
+any content is handed out at all. Pure: bytes in, bytes out; where they are kept is decided
+elsewhere. A change here is a change of the format: new magic, new vectors.
+"""
+
+import hashlib
+import hmac
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from keys.errors import Malformed, Tampered
+from keys.model import KEY_SIZE, ArtefactId, InteractionId, Label, Slot, VaultId
+from keys.secret import TAG_SIZE, Secret, decrypt, derive
+
+MAGIC = b"anechoic-seal/1\n"
+SALT_SIZE = 24
+CHUNK_LOG2 = 16
+"""64 KiB chunks for audio; small artefacts use `SMALL_CHUNK_LOG2`."""
+SMALL_CHUNK_LOG2 = 14
+ALIGN = 16
+_HEADER = struct.Struct(">16s16s16s16s16sQB15x24s32s")
+HEADER_SIZE = _HEADER.size
+_TRAILER = struct.Struct(">Q")
+_PREFIX_SIZE = 7
+_DERIVED_SIZE = KEY_SIZE + _PREFIX_SIZE + 32
+
+Pad = Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The clear first bytes of a sealed file: what it is, its salt and its key commitment."""
+
+    label: Label
+    chunk_log2: int
+    salt: bytes
+    commitment: bytes
+
+    def encode(self) -> bytes:
+        """Returns the `HEADER_SIZE` bytes of SPEC section 4.2."""
+        label = self.label
+        kind = label.kind.encode().ljust(16, b"\0")
+        ids = (label.vault, label.interaction, label.artefact)
+        return _HEADER.pack(
+            MAGIC, *ids, kind, label.slot, self.chunk_log2, self.salt, self.commitment
+        )
+
+    @property
+    def hash(self) -> bytes:
+        """The SHA-256 of the encoded header: what log and receipts call this file."""
+        return hashlib.sha256(self.encode()).digest()
+
+
+def parse_header(data: bytes | bytearray) -> Header:
+    """Parses exactly the first `HEADER_SIZE` bytes of a sealed file, or raises `Malformed`."""
+    if len(data) != HEADER_SIZE or bytes(data[: len(MAGIC)]) != MAGIC:
+        raise Malformed("not a sealed file: its first bytes are not a header of anechoic-seal/1")
+    _, vault, interaction, artefact, kind, slot, log2, salt, commitment = _HEADER.unpack(data)
+    text = kind.rstrip(b"\0").decode("ascii", "replace")
+    ids = VaultId(vault), InteractionId(interaction), ArtefactId(artefact)
+    header = Header(Label(*ids, text, Slot(slot)), log2, salt, commitment)
+    if not 10 <= log2 <= 24 or header.encode() != data:
+        raise Malformed("a sealed file's header is not in its canonical form")
+    return header
+
+
+def pad_steps(size: int) -> int:
+    """Pads so that the files of small artefacts, of one chunk, are multiples of 4 KiB."""
+    overhead = HEADER_SIZE + TAG_SIZE
+    return -(-(size + overhead) // 4096) * 4096 - overhead
+
+
+def pad_padme(size: int) -> int:
+    """Pads to Padmé lengths: at most 12 % more, O(log log n) bits told (PURBs, section 4)."""
+    if size < 2:
+        return size
+    exponent = size.bit_length() - 1
+    low_bits = exponent - exponent.bit_length()
+    step = 1 << max(0, low_bits)
+    return -(-size // step) * step
+
+
+class _Stream:
+    """The keys of one file: the cipher and nonces derived from slot key, salt and label."""
+
+    def __init__(self, key: bytearray, label: Label, chunk_log2: int, salt: bytes) -> None:
+        info = Header(label, chunk_log2, bytes(SALT_SIZE), bytes(32)).encode()
+        with derive(key, salt, info, _DERIVED_SIZE) as derived:
+            view = memoryview(derived)
+            self.file_key = Secret(view[:KEY_SIZE])
+            self._prefix = bytes(view[KEY_SIZE : KEY_SIZE + _PREFIX_SIZE])
+            self.commitment = bytes(view[KEY_SIZE + _PREFIX_SIZE :])
+
+    def nonce(self, index: int, last: bool) -> bytes:
+        return self._prefix + struct.pack(">IB", index, last)
+
+
+class Sealer:
+    """Seals one file as its content arrives; `header` is known, and may be logged, beforehand.
+
+    `update` returns what is ready to be written, `finish` the rest. `pad` maps a length in bytes
+    to a padded one. A sealer is used once: a stream is never continued after a crash.
+    """
+
+    def __init__(
+        self, key: bytearray, label: Label, salt: bytes, pad: Pad, chunk_log2: int = CHUNK_LOG2
+    ) -> None:
+        self._stream = _Stream(key, label, chunk_log2, salt)
+        self.header = Header(label, chunk_log2, salt, self._stream.commitment)
+        self._cipher = AESGCM(self._stream.file_key)
+        self._chunk = Secret(1 << chunk_log2)
+        self._pad, self._filled, self._index, self._length = pad, 0, 0, 0
+
+    def update(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Takes content and returns the sealed chunks that it completes, maybe none."""
+        self._length += len(data)
+        return b"".join(self._push(memoryview(data).cast("B")))
+
+    def finish(self) -> bytes:
+        """Pads, adds the length, marks the last chunk, and returns the end of the file."""
+        padded = max(self._pad(self._length + _TRAILER.size), self._length + _TRAILER.size)
+        zeros = -(-padded // ALIGN) * ALIGN - self._length - _TRAILER.size
+        tail = bytes(zeros) + _TRAILER.pack(self._length)
+        out = b"".join(self._push(memoryview(tail))) + self._seal_chunk(last=True)
+        self._chunk.wipe()
+        self._stream.file_key.wipe()
+        del self._cipher
+        return out
+
+    def _push(self, data: memoryview) -> Iterator[bytearray]:
+        while len(data):
+            if self._filled == len(self._chunk):  # only now is it sure not to be the last
+                yield self._seal_chunk(last=False)
+            take = min(len(data), len(self._chunk) - self._filled)
+            # through a view: assigning to a slice of a bytearray makes a copy that stays behind
+            memoryview(self._chunk)[self._filled : self._filled + take] = data[:take]
+            self._filled, data = self._filled + take, data[take:]
+
+    def _seal_chunk(self, last: bool) -> bytearray:
+        out = bytearray(self._filled + TAG_SIZE)
+        plain = memoryview(self._chunk)[: self._filled]
+        self._cipher.encrypt_into(self._stream.nonce(self._index, last), plain, None, out)
+        self._index, self._filled = self._index + 1, 0
+        return out
+
+
+def seal(
+    key: bytearray, label: Label, salt: bytes, content: bytes | bytearray, pad: Pad, chunk_log2: int
+) -> tuple[Header, bytes]:
+    """Seals content that is whole in memory; returns the header and the entire file."""
+    sealer = Sealer(key, label, salt, pad, chunk_log2)
+    return sealer.header, sealer.header.encode() + sealer.update(content) + sealer.finish()
+
+
+class Opener:
+    """Opens one sealed file, in order or at random, through `read(offset, size)`.
+
+    Making one checks the commitment, then the last chunk, so that a wrong key, a foreign file and
+    a truncated one are refused before any content is seen. Raises `Malformed` or `Tampered`.
+    """
+
+    def __init__(
+        self, key: bytearray, read: Callable[[int, int], bytes | bytearray], size: int
+    ) -> None:
+        self.header = parse_header(read(0, HEADER_SIZE))
+        self._stream = _Stream(key, self.header.label, self.header.chunk_log2, self.header.salt)
+        if not hmac.compare_digest(self._stream.commitment, self.header.commitment):
+            raise Tampered("this key is not the one that the sealed file is committed to")
+        self._read, self._body = read, size - HEADER_SIZE
+        self._chunk_size = 1 << self.header.chunk_log2
+        self._count = -(-self._body // (self._chunk_size + TAG_SIZE))
+        self.length = self._true_length()
+
+    def read(self, offset: int = 0, size: int | None = None) -> Secret:
+        """Returns `size` bytes of content (or all that follow) from `offset`."""
+        end = self.length if size is None else min(self.length, offset + size)
+        out = Secret(max(0, end - offset))
+        position = offset
+        while position < end:
+            index, start = divmod(position, self._chunk_size)
+            with self._open_chunk(index) as chunk:
+                take = min(len(chunk) - start, end - position)
+                at = position - offset
+                memoryview(out)[at : at + take] = memoryview(chunk)[start : start + take]
+            position += take
+        return out
+
+    def __iter__(self) -> Iterator[Secret]:
+        """Yields the content chunk by chunk; the caller wipes what it got."""
+        for offset in range(0, self.length, self._chunk_size):
+            yield self.read(offset, self._chunk_size)
+
+    def _true_length(self) -> int:
+        if self._count < 1:
+            raise Tampered("the sealed file is cut off after its header")
+        with self._open_chunk(self._count - 1) as last:
+            padded = (self._count - 1) * self._chunk_size + len(last)
+            if len(last) < ALIGN or padded % ALIGN:
+                raise Malformed("the sealed file's content is not padded as it must be")
+            length: int = _TRAILER.unpack_from(last, len(last) - _TRAILER.size)[0]
+        if length > padded - _TRAILER.size:
+            raise Malformed("the sealed file's length does not fit in it")
+        return length
+
+    def _open_chunk(self, index: int) -> Secret:
+        last = index == self._count - 1
+        offset = index * (self._chunk_size + TAG_SIZE)
+        size = self._body - offset if last else self._chunk_size + TAG_SIZE
+        sealed = self._read(HEADER_SIZE + offset, size)
+        if len(sealed) != size:
+            raise Tampered("the sealed file is shorter than it was a moment ago")
+        what = f"chunk {index} of {self._count}"
+        return decrypt(self._stream.file_key, self._stream.nonce(index, last), sealed, b"", what)
