@@ -36,11 +36,20 @@ from keys.secret import TAG_SIZE, Secret, commitment, fill_random, random_secret
 
 _SLOTS, _INTENT = b"S", b"I"
 _PAGES_CACHED = 64
-_NO_KEYS = bytes(PAGE_SIZE)
+_NO_KEYS = Secret(PAGE_SIZE)
 
 
 class Ring:
     """The live keys of one vault, kept in `directory`; open it with `open()` before use."""
+
+    epoch: Epoch
+    _top: Top
+    _journal: Journal
+    _fresh: dict[Slot, Secret]
+    _intent: Intent | None
+    _next_slot: int
+    _end: int
+    _records: int
 
     def __init__(self, disk: Disk, directory: Path, roots: Roots) -> None:
         self._disk, self._directory, self._roots = disk, directory, roots
@@ -295,8 +304,8 @@ class Ring:
             page.wipe()
         self._cache.clear()
         self._top, self._next_slot, self.epoch = Top(0, Secret()), 0, Epoch(0)
-        self._fresh: dict[Slot, Secret] = {}
-        self._intent: Intent | None = None
+        self._fresh = {}
+        self._intent = None
         self._end, self._records = 0, 0
 
     def _drop_tail(self, path: Path, size: int) -> None:
