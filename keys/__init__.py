@@ -1,4 +1,4 @@
-"""Keys that can be destroyed, and the proof that they were: ring, anchors, sealed files, log, receipts.
+"""Keys that can be destroyed, and the proof that they were.
 
-This package knows nothing of speech: opaque bytes under opaque ids. `keys/SPEC.md` is normative.
+Ring, anchors, sealed files, log and receipts. This package knows nothing of speech: opaque bytes under opaque ids. `keys/SPEC.md` is normative.
 """

@@ -97,7 +97,7 @@ class RealDisk:
         with _unknown_if_it_fails("write", path), _opened(path, os.O_RDWR | os.O_CREAT) as fd:
             os.lseek(fd, offset, os.SEEK_SET)
             view = memoryview(data)
-            while len(view):
+            while view:
                 view = view[os.write(fd, view) :]
 
     def truncate(self, path: Path, size: int) -> None:

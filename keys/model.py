@@ -1,4 +1,4 @@
-"""The values that the whole package speaks in: ids, slots, epochs, and what a sealed file is bound to.
+"""The values that the whole package speaks in: ids, slots, epochs, labels of sealed files.
 
 Values only, parsed once at the border and trusted inside. A change here is a change of
 `keys/SPEC.md` section 1 and of every format that holds these values.

@@ -1,7 +1,7 @@
 """The key ring: every live key, sealed under a root that changes at each erasure (SPEC section 2).
 
 Promises that a slot's key is durable before its number is given out, and that when `destroy`
-returns no state ever written opens its slots again. The order of effects in `_rotate` and `_recover`
+returns no state ever written opens its slots again. The order of effects in `_rotate`, `_recover`
 is the commit protocol of SPEC section 3.2: change it only with the crash table of the tests.
 All methods expect the caller to hold the vault's lock.
 """
@@ -107,7 +107,7 @@ class Ring:
         return [Slot(slot) for slot in range(first, first + number)]
 
     def key(self, slot: Slot) -> Secret:
-        """Returns a copy of the slot's key, for the caller to wipe; raises `Erased`, `NoSuchSlot`."""
+        """Returns a copy of the key, for the caller to wipe; raises `Erased`, `NoSuchSlot`."""
         if not 0 <= slot < self._next_slot:
             raise NoSuchSlot(f"slot {slot} was never given out by this ring")
         if slot in self._fresh:

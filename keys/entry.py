@@ -1,0 +1,157 @@
+"""The entries of the log: one line each, of random ids, commitments and kinds, never content.
+
+Exactly the grammar of SPEC section 5.2; `parse_entry` and `format` are inverses, and everything
+else is `Malformed`. A new kind of entry is a new class here and a new line there.
+"""
+
+from dataclasses import dataclass
+
+from keys.errors import Malformed
+from keys.model import (
+    ID_SIZE,
+    KIND,
+    ArtefactId,
+    Commitment,
+    Epoch,
+    InteractionId,
+    Label,
+    PlanId,
+    Slot,
+    VaultId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first entry: whose log this is."""
+
+    vault: VaultId
+
+    def format(self) -> str:
+        """Returns `anechoic-log/1 VAULT`."""
+        return f"anechoic-log/1 {self.vault.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """An interaction and the commitments of its slots."""
+
+    interaction: InteractionId
+    slots: tuple[tuple[Slot, Commitment], ...]
+
+    def format(self) -> str:
+        """Returns `create INTERACTION SLOT:COMMITMENT…`."""
+        slots = " ".join(f"{slot}:{commitment.hex()}" for slot, commitment in self.slots)
+        return f"create {self.interaction.hex()} {slots}"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEntry:
+    """A sealed file, by the hash of its header, before its content exists."""
+
+    label: Label
+    header: bytes
+
+    def format(self) -> str:
+        """Returns `seal INTERACTION ARTEFACT KIND SLOT HEADER-HASH` (the vault is the log's)."""
+        it = self.label
+        ids = f"{it.interaction.hex()} {it.artefact.hex()}"
+        return f"seal {ids} {it.kind} {it.slot} {self.header.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An act on interactions that leaves them as they are: `read`, `disclose` or `discard`."""
+
+    act: str
+    how: str
+    interactions: tuple[InteractionId, ...]
+
+    def format(self) -> str:
+        """Returns `ACT HOW INTERACTION…`."""
+        return " ".join([self.act, self.how, *(i.hex() for i in self.interactions)])
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedEntry:
+    """An erasure: its plan, its epochs, and the hash of the statement of its receipt."""
+
+    plan: PlanId
+    epoch_from: Epoch
+    epoch_to: Epoch
+    statement: bytes
+
+    def format(self) -> str:
+        """Returns `erase PLAN FROM:TO STATEMENT-HASH`."""
+        epochs = f"{self.epoch_from}:{self.epoch_to}"
+        return f"erase {self.plan.hex()} {epochs} {self.statement.hex()}"
+
+
+def origin_of(vault: VaultId) -> str:
+    """Returns the origin of a vault's log, which is also the name of its signing key."""
+    return f"anechoic/{vault.hex()}"
+
+
+Entry = Begun | Created | SealedEntry | Noted | ErasedEntry
+NOTED_ACTS = ("read", "disclose", "discard")
+
+
+def line_of(index: int, entry: Entry) -> bytes:
+    """Returns the line of the log, whose bytes without newline are the Merkle leaf."""
+    return f"{index} {entry.format()}".encode("ascii")
+
+
+def parse_line(line: bytes | bytearray, vault: VaultId) -> tuple[int, Entry]:
+    """Parses one line of the log of `vault`; raises `Malformed`."""
+    try:
+        number, text = bytes(line).decode("ascii").split(" ", 1)
+        index, entry = int(number), _parse_entry(text.split(" "), vault)
+    except (ValueError, IndexError) as error:
+        raise Malformed("a line of the log is not in its form") from error
+    if line_of(index, entry) != line:
+        raise Malformed(f"line {index} of the log is not in its canonical form")
+    return index, entry
+
+
+def _parse_entry(words: list[str], vault: VaultId) -> Entry:
+    act, rest = words[0], words[1:]
+    if act == "anechoic-log/1":
+        return Begun(VaultId(parse_id(rest[0])))
+    if act == "create":
+        return Created(InteractionId(parse_id(rest[0])), tuple(map(_parse_slot, rest[1:])))
+    if act == "seal":
+        ids = InteractionId(parse_id(rest[0])), ArtefactId(parse_id(rest[1]))
+        label = Label(vault, *ids, rest[2], Slot(int(rest[3])))
+        return SealedEntry(label, parse_hash(rest[4]))
+    if act == "erase":
+        old, new = rest[1].split(":")
+        plan = PlanId(parse_id(rest[0]))
+        return ErasedEntry(plan, Epoch(int(old)), Epoch(int(new)), parse_hash(rest[2]))
+    if act in NOTED_ACTS and KIND.fullmatch(rest[0]):
+        return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
+    raise Malformed("a line of the log is of no known kind")
+
+
+def _parse_slot(word: str) -> tuple[Slot, Commitment]:
+    slot, value = word.split(":")
+    return Slot(int(slot)), Commitment(parse_hash(value))
+
+
+def parse_id(word: str) -> bytes:
+    """Parses the 32 lower-case hex digits of an id; raises `Malformed`."""
+    return _hex(word, ID_SIZE)
+
+
+def parse_hash(word: str) -> bytes:
+    """Parses the 64 lower-case hex digits of a hash or commitment; raises `Malformed`."""
+    return _hex(word, 32)
+
+
+def _hex(word: str, size: int) -> bytes:
+    try:
+        value = bytes.fromhex(word)
+    except ValueError:
+        value = b""
+    if len(value) != size or value.hex() != word:
+        raise Malformed(f"expected {2 * size} lower-case hex digits")
+    return value

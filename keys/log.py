@@ -1,0 +1,181 @@
+"""The log: an append-only Merkle log of content-free entries (SPEC section 5).
+
+`entries` holds one line an entry and is the truth; `hashes` holds the Merkle hashes and can always
+be made again from it. An entry is durable when `append` returns. All methods that write expect
+the caller to hold the vault's lock.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from keys.durable import Disk
+from keys.entry import Begun, Entry, line_of, origin_of, parse_line
+from keys.errors import StateUnknown, Tampered
+from keys.merkle import (
+    HASH_SIZE,
+    Hash,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    stored_count,
+    stored_hashes,
+    stored_index,
+    tree_root,
+)
+from keys.model import VaultId
+from keys.note import Checkpoint, LogProof, Signer, sign
+
+_BLOCK = 1 << 16
+
+
+class Log:
+    """The log of one vault, kept in `directory`."""
+
+    def __init__(self, disk: Disk, directory: Path, vault: VaultId) -> None:
+        self._disk, self._directory, self._vault = disk, directory, vault
+        self._entries, self._hashes = directory / "entries", directory / "hashes"
+        self.size, self._end = 0, 0
+
+    def create(self) -> None:
+        """Makes the log with its first entry."""
+        self._disk.make_dir(self._directory)
+        self._disk.sync_dir(self._directory.parent)
+        self.append([Begun(self._vault)])
+        self._disk.sync_dir(self._directory)
+
+    def open(self) -> None:
+        """Finds the end, drops a line that a crash cut off, and mends the hashes if they lag.
+
+        Raises `Tampered` when the end of the log is not an entry of this vault.
+        """
+        self._end = self._end_of_last_line(self._disk.size(self._entries) or 0)
+        if self._end < (self._disk.size(self._entries) or 0):
+            self._disk.truncate(self._entries, self._end)
+        last = next(self._lines_back(), b"")
+        self.size = parse_line(last, self._vault)[0] + 1 if last else 0
+        if not self._hashes_match(last):
+            self._make_hashes()
+
+    def refresh(self) -> None:
+        """Opens the log anew if another process has appended to it."""
+        if self._disk.size(self._entries) != self._end or not self.size:
+            self.open()
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Appends entries and returns the index of the first; durable on return."""
+        first = self.size
+        lines = [line_of(first + n, entry) for n, entry in enumerate(entries)]
+        data = b"".join(line + b"\n" for line in lines)
+        try:
+            self._disk.write(self._entries, self._end, data)
+            self._disk.sync(self._entries)
+            self._append_hashes(lines)
+        except StateUnknown:
+            self.size = 0  # the next refresh finds out what holds
+            raise
+        self.size, self._end = first + len(entries), self._end + len(data)
+        return first
+
+    def scan(self) -> Iterator[tuple[int, Entry]]:
+        """Yields every (index, entry), oldest first; raises `Tampered` on a line out of place."""
+        rest, offset, expected = b"", 0, 0
+        while offset < self._end:
+            block = self._disk.read(self._entries, offset, min(_BLOCK, self._end - offset))
+            offset += len(block)
+            *lines, rest = (rest + bytes(block)).split(b"\n")
+            for line in lines:
+                yield self._parse(line, expected)
+                expected += 1
+        if rest or expected != self.size:
+            raise Tampered(f"the log has {expected} whole entries, expected {self.size}")
+
+    def scan_back(self) -> Iterator[tuple[int, Entry]]:
+        """Yields every (index, entry), newest first."""
+        expected = self.size - 1
+        for line in self._lines_back():
+            yield self._parse(line, expected)
+            expected -= 1
+
+    def root(self) -> Hash:
+        """Returns the Merkle root of all entries."""
+        return tree_root(self.size, self._read_hash)
+
+    def consistency(self, old_size: int) -> list[Hash]:
+        """Returns the proof that this log extends its own first `old_size` entries."""
+        return consistency_proof(old_size, self.size, self._read_hash)
+
+    def prove(self, index: int, signer: Signer) -> LogProof:
+        """Returns the proof that entry `index` is in the log, under a freshly signed checkpoint."""
+        hashes = tuple(inclusion_proof(index, self.size, self._read_hash))
+        return LogProof(index, hashes, self.checkpoint(signer))
+
+    def checkpoint(self, signer: Signer) -> str:
+        """Returns the signed head of the log as a note."""
+        return sign(Checkpoint(origin_of(self._vault), self.size, self.root()).format(), [signer])
+
+    def check_hashes(self) -> None:
+        """Recomputes every leaf from the entries; raises `Tampered` where a hash differs."""
+        for index, entry in self.scan():
+            if leaf_hash(line_of(index, entry)) != self._read_hash(stored_index(0, index)):
+                raise Tampered(f"entry {index} of the log is not the one that was hashed")
+
+    def _parse(self, line: bytes, expected: int) -> tuple[int, Entry]:
+        index, entry = parse_line(line, self._vault)
+        if index != expected:
+            raise Tampered(f"the log has entry {index} where entry {expected} belongs")
+        return index, entry
+
+    def _end_of_last_line(self, end: int) -> int:
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            newline = self._disk.read(self._entries, start, end - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
+
+    def _lines_back(self) -> Iterator[bytes]:
+        rest, position = b"", self._end
+        while position > 0:
+            start = max(0, position - _BLOCK)
+            block = self._disk.read(self._entries, start, position - start)
+            rest, *lines = (bytes(block) + rest).removesuffix(b"\n").split(b"\n")
+            yield from reversed(lines)
+            position = start
+        if rest:
+            yield rest
+
+    def _read_hash(self, number: int) -> Hash:
+        data = self._disk.read(self._hashes, number * HASH_SIZE, HASH_SIZE)
+        if len(data) != HASH_SIZE:
+            raise Tampered(f"the log's hash {number} is missing")
+        return Hash(bytes(data))
+
+    def _hashes_match(self, last_line: bytes) -> bool:
+        if (self._disk.size(self._hashes) or 0) != stored_count(self.size) * HASH_SIZE:
+            return False
+        if not self.size:
+            return True
+        return self._read_hash(stored_index(0, self.size - 1)) == leaf_hash(last_line)
+
+    def _make_hashes(self) -> None:
+        lines = [line_of(index, entry) for index, entry in self.scan()]
+        self._disk.delete(self._hashes)
+        self.size = 0
+        self._append_hashes(lines)
+        self.size = len(lines)
+
+    def _append_hashes(self, lines: Sequence[bytes]) -> None:
+        known, fresh = stored_count(self.size), list[Hash]()
+
+        def read(number: int) -> Hash:
+            return fresh[number - known] if number >= known else self._read_hash(number)
+
+        for n, line in enumerate(lines):
+            fresh += stored_hashes(self.size + n, leaf_hash(line), read)
+        self._disk.write(self._hashes, known * HASH_SIZE, b"".join(fresh))
+
+
+def signer_of(vault: VaultId, seed: bytearray) -> Signer:
+    """Returns the signer of a vault's log from its seed."""
+    return Signer(origin_of(vault), seed)

@@ -1,0 +1,237 @@
+"""The receipt: what one erasure did, proved by the log (SPEC section 6).
+
+A receipt is a statement (canonical JSON), an empty line, and a `tlog-proof` of the log entry that
+holds the statement's hash. Pure: `parse_receipt` takes exactly what `encode` writes, `verify`
+returns what was verified or raises. It holds random ids, commitments, kinds and the time of the erasure; nothing
+that was said, and nothing derived from it that could confirm a guess.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, Self
+
+from keys.entry import ErasedEntry, line_of, origin_of, parse_hash, parse_id
+from keys.errors import Malformed, Tampered
+from keys.merkle import leaf_hash, verify_inclusion
+from keys.model import KIND, Epoch, PlanId, VaultId
+from keys.note import Checkpoint, LogProof, VerifierKey, open_note
+
+FORMAT = "anechoic-receipt/1"
+CONFIRMED, PENDING, FAILED = "confirmed", "pending", "failed"
+VERDICTS = (CONFIRMED, PENDING, FAILED)
+PROVES = (
+    "the holder of the log key signed this statement, and it is in the log under this checkpoint",
+    "the statement has not been changed since: not one byte of it",
+    "each sealed file listed opens under no key but the one of its commitment",
+)
+DOES_NOT_PROVE = (
+    "that no copy of a key or of plaintext was ever made outside the vault and its anchors",
+    "that the storage medium keeps no trace of overwritten shares",
+    "that the software and the machine that signed were honest",
+    "that no other slot changed: this version carries no paths of a tree of live slots",
+)
+TECHNIQUE = (
+    "cryptographic erase: the keys of the interaction were destroyed by rotating the root of the "
+    "key ring; the statement's fields are modelled on the certificate of sanitization of NIST SP "
+    "800-88r2; no claim to NIST Purge is made"
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadSlot:
+    """A slot whose key was destroyed, and the commitment that the key had."""
+
+    slot: int
+    commitment: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadArtefact:
+    """A sealed file that no key opens any more, by the hash of its header."""
+
+    artefact: str
+    kind: str
+    slot: int
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadInteraction:
+    """What was erased of one interaction."""
+
+    interaction: str
+    slots: tuple[DeadSlot, ...]
+    artefacts: tuple[DeadArtefact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorLevel:
+    """An anchor at the time of the erasure, its level, and what that level rests on."""
+
+    anchor: str
+    level: str
+    rests_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that was looked at after the erasure, and what was found."""
+
+    check: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a receipt states: ids and hashes in hex, times in UTC to the second."""
+
+    vault: str
+    plan: str
+    log_key: str
+    tool: str
+    requested_at: str
+    erased_at: str
+    verdict: str
+    technique: str
+    epoch_from: int
+    epoch_to: int
+    anchors: tuple[AnchorLevel, ...]
+    erased: tuple[DeadInteraction, ...]
+    kept: tuple[str, ...]
+    disclosed: tuple[str, ...]
+    residual: tuple[str, ...]
+    checks: tuple[Check, ...]
+    proves: tuple[str, ...]
+    does_not_prove: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        """Returns the canonical JSON: the format first, fields in order, two spaces, ASCII."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2).encode("ascii")
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Parses exactly the canonical JSON; raises `Malformed`."""
+        try:
+            fields = json.loads(data.decode("ascii"))
+            if fields.pop("format") != FORMAT:
+                raise Malformed(f"not a receipt of the format {FORMAT}")
+            statement = cls(**{**fields, **_nested(fields)})
+            statement.check()
+            same = statement.encode() == data
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise Malformed("the receipt's statement is not in its form") from error
+        if not same:
+            raise Malformed("the receipt's statement is not in its canonical form")
+        return statement
+
+    def check(self) -> None:
+        """Raises `Malformed` where a field has not the form that its name promises."""
+        parse_id(self.vault), parse_id(self.plan)
+        if self.verdict not in VERDICTS or self.epoch_to <= self.epoch_from:
+            raise Malformed("the receipt's verdict or epochs make no sense")
+        if not all(_TIME.fullmatch(time) for time in (self.requested_at, self.erased_at)):
+            raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
+        for interaction in self.erased:
+            _check_interaction(interaction)
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The header hashes of all sealed files that the receipt calls erased."""
+        return frozenset(a.header for i in self.erased for a in i.artefacts)
+
+    def entry(self) -> ErasedEntry:
+        """Returns the log entry that vouches for this statement."""
+        epochs = Epoch(self.epoch_from), Epoch(self.epoch_to)
+        return ErasedEntry(PlanId(parse_id(self.plan)), *epochs, sha256(self.encode()).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A statement with the proof that it is in the log."""
+
+    statement: Statement
+    proof: LogProof
+
+    def encode(self) -> bytes:
+        """Returns the receipt file."""
+        return self.statement.encode() + b"\n\n" + self.proof.format().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A receipt that verifies, and under which key and checkpoint it does."""
+
+    statement: Statement
+    key: VerifierKey
+    checkpoint: Checkpoint
+    index: int
+
+
+def parse_receipt(data: bytes) -> Receipt:
+    """Parses exactly what `Receipt.encode` writes; raises `Malformed`."""
+    statement, found, proof = data.partition(b"\n\n")
+    if not found:
+        raise Malformed("not a receipt: expected a statement, an empty line and a proof")
+    try:
+        return Receipt(Statement.parse(statement), LogProof.parse(proof.decode("utf-8")))
+    except UnicodeDecodeError as error:
+        raise Malformed("the receipt's proof is not UTF-8") from error
+
+
+def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
+    """Verifies a receipt against `trusted`, or else against the key that it names itself.
+
+    1. The form is exact. 2. The key is the one trusted and is named after the vault. 3. The
+    checkpoint is signed by it and of this log. 4. The log holds the entry with the statement's
+    hash.
+    Raises `Malformed` or `Tampered`.
+    """
+    receipt = parse_receipt(data)
+    statement, proof = receipt.statement, receipt.proof
+    key = VerifierKey.parse(statement.log_key)
+    if trusted is not None and trusted != key:
+        raise Tampered(f"the receipt names the log key {key.format()}, expected {trusted.format()}")
+    origin = origin_of(VaultId(parse_id(statement.vault)))
+    checkpoint = Checkpoint.parse(open_note(proof.checkpoint_note, [key]))
+    if key.name != origin or checkpoint.origin != origin:
+        raise Tampered(f"the receipt is of {origin}, its key or checkpoint is of another log")
+    leaf = leaf_hash(line_of(proof.index, statement.entry()))
+    verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+    return Verified(statement, key, checkpoint, proof.index)
+
+
+def _nested(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "anchors": tuple(AnchorLevel(**row) for row in fields["anchors"]),
+        "erased": tuple(_interaction(row) for row in fields["erased"]),
+        "checks": tuple(Check(**row) for row in fields["checks"]),
+        **{name: _texts(fields[name]) for name in _LISTS},
+    }
+
+
+_LISTS = ("kept", "disclosed", "residual", "proves", "does_not_prove")
+
+
+def _texts(rows: list[str]) -> tuple[str, ...]:
+    if not all(isinstance(row, str) for row in rows):
+        raise Malformed("a list of sentences in the receipt holds something else")
+    return tuple(rows)
+
+
+def _interaction(row: dict[str, Any]) -> DeadInteraction:
+    slots = tuple(DeadSlot(**slot) for slot in row.pop("slots"))
+    artefacts = tuple(DeadArtefact(**artefact) for artefact in row.pop("artefacts"))
+    return DeadInteraction(slots=slots, artefacts=artefacts, **row)
+
+
+def _check_interaction(row: DeadInteraction) -> None:
+    parse_id(row.interaction)
+    for slot in row.slots:
+        parse_hash(slot.commitment)
+    for artefact in row.artefacts:
+        parse_id(artefact.artefact), parse_hash(artefact.header)
+        if not KIND.fullmatch(artefact.kind) or artefact.slot not in {s.slot for s in row.slots}:
+            raise Malformed("a sealed file in the receipt is of no kind, or under no erased slot")

@@ -1,0 +1,133 @@
+"""The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY] [--copy PATH]…`.
+
+Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
+verdict, read this file, then `receipt.verify`, `merkle.verify_inclusion` and `note.open_note`.
+Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.copies import ERASED, UNKNOWN, Found, find_sealed
+from keys.errors import KeysError, Malformed
+from keys.note import VerifierKey
+from keys.receipt import Verified, verify
+
+OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one receipt file: verified, or the reason why not."""
+
+    path: Path
+    verified: Verified | None
+    problem: str = ""
+
+
+def verify_file(path: Path, trusted: VerifierKey | None) -> Outcome:
+    """Verifies one receipt file; a refusal is an outcome with its reason, never an exception."""
+    try:
+        return Outcome(path, verify(path.read_bytes(), trusted))
+    except KeysError as error:
+        return Outcome(path, None, str(error))
+
+
+def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """Tells of each sealed file found whether these receipts call it erased, or it is unknown."""
+    dead = {
+        h for outcome in outcomes if outcome.verified for h in outcome.verified.statement.headers
+    }
+    return [
+        (it.name, ERASED if it.header and it.header.hash.hex() in dead else UNKNOWN) for it in found
+    ]
+
+
+def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
+    """Returns the verdict of one receipt as lines for a person."""
+    if outcome.verified is None:
+        return [f"{outcome.path}: DOES NOT VERIFY: {outcome.problem}"]
+    it, statement = outcome.verified, outcome.verified.statement
+    files = len(statement.headers)
+    trust = "given by you" if key_was_given else "named by the receipt itself: compare it yourself"
+    return [
+        f"{outcome.path}: verifies, {statement.verdict}",
+        f"  log key   {it.key.format()} ({trust})",
+        f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
+        f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s), "
+        f"at {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
+        *(f"  anchor    {a.anchor}, level {a.level}: {a.rests_on}" for a in statement.anchors),
+        *(f"  kept      {row}" for row in statement.kept),
+        *(f"  disclosed {row}" for row in statement.disclosed),
+        *(f"  residual  {row}" for row in statement.residual),
+        *(f"  proves    {row}" for row in statement.proves),
+        *(f"  NOT       {row}" for row in statement.does_not_prove),
+    ]
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    """Returns the verdict of one receipt for a program."""
+    if outcome.verified is None:
+        return {"receipt": str(outcome.path), "verifies": False, "problem": outcome.problem}
+    it = outcome.verified
+    return {
+        "receipt": str(outcome.path),
+        "verifies": True,
+        "verdict": it.statement.verdict,
+        "log_key": it.key.format(),
+        "index": it.index,
+        "size": it.checkpoint.size,
+        "statement": json.loads(it.statement.encode()),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verifier; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        trusted = VerifierKey.parse(options.log_key) if options.log_key else None
+        outcomes = [verify_file(path, trusted) for path in options.receipts]
+        copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
+    except FileNotFoundError as error:
+        sys.stderr.write(f"no such file: {error.filename}\n")
+        return NO_FILE
+    except (Malformed, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return DOES_NOT_VERIFY
+    _print(outcomes, copies, options.json, key_was_given=trusted is not None)
+    return OK if all(outcome.verified for outcome in outcomes) else DOES_NOT_VERIFY
+
+
+def _print(
+    outcomes: list[Outcome],
+    copies: list[tuple[str, str]],
+    as_document: bool,
+    *,
+    key_was_given: bool,
+) -> None:
+    if as_document:
+        files = [{"file": name, "state": state} for name, state in copies]
+        document = {"receipts": [as_json(outcome) for outcome in outcomes], "copies": files}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    for outcome in outcomes:
+        sys.stdout.write("\n".join(explain(outcome, key_was_given=key_was_given)) + "\n")
+    for name, state in copies:
+        sys.stdout.write(f"{state:8} {name}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="keys.verify", description="Verify erasure receipts.")
+    parser.add_argument("receipts", metavar="RECEIPT", nargs="+", type=Path)
+    parser.add_argument("--log-key", metavar="VKEY", help="the log key that you trust")
+    parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
