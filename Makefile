@@ -1,0 +1,38 @@
+# Each target does its own set-up, in .venv beside this file; the second time that takes no time.
+# Another Python: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup model demo test quick check samples clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
+
+setup: ## make .venv with everything in it, and name what is missing
+	@PYTHON="$(PYTHON)" bash .ci/setup
+
+model: setup
+	@$(BIN)/anechoic model fetch
+
+demo: model ## the whole story on the samples, in a minute
+	@$(BIN)/anechoic demo
+
+test: model ## all tests, real recognition included
+	@$(BIN)/python -m pytest
+
+quick: setup ## the tests that need no model, microphone or browser
+	@$(BIN)/python -m pytest -m "not model and not microphone and not browser and not slow"
+
+check: setup ## lint, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+samples: setup ## make the sample recordings again (needs flite)
+	@$(BIN)/python samples/make.py
+
+clean: ## remove what set-up, tests and builds made; vaults and models stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find keys pipeline tests samples -name __pycache__ -type d -prune -exec rm -rf {} +
