@@ -1,0 +1,21 @@
+"""What every test gets: an environment without the user's own vault, and steady Hypothesis.
+
+No fixture for one kind of test belongs here; it lives beside those tests. A test that needs the
+recognition model is marked `model` and fails, rather than skips, where none is installed.
+"""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A shared processor is not a wrong result, so no deadline; what failed is printed to be repeated.
+settings.register_profile("anechoic", deadline=None, print_blob=True)
+settings.load_profile("anechoic")
+
+
+@pytest.fixture(autouse=True)
+def _away_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test can reach a vault or an anchor of whoever runs it, nor can a process it starts."""
+    monkeypatch.setenv("ANECHOIC_VAULT", str(tmp_path / "vault"))
+    monkeypatch.setenv("ANECHOIC_ANCHOR_DIR", str(tmp_path / "anchors"))

@@ -1,0 +1,76 @@
+"""Imports point down: the layers of the layout, from the doors at the top to the errors below.
+
+A new module is given its layer here, in the same change; beside and below it may import, above
+it may not. `keys` knows nothing of `pipeline`, and `keys.verify` reaches nothing that has state.
+"""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = """
+pipeline.cli pipeline.web pipeline.wyoming
+pipeline.session pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
+pipeline.hear
+pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
+pipeline.sources pipeline.models
+pipeline.model
+pipeline.errors pipeline
+keys.verify
+keys.ring keys.log keys.receipt keys.copies
+keys.pages keys.root keys.anchor keys.anchor.file keys.anchor.medium
+keys.durable keys.lock
+keys.sealed keys.merkle keys.note keys.entry keys.secret
+keys.model
+keys.errors keys
+""".splitlines()
+DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.split()}
+FREE_OF_STATE = {"keys"} | {
+    f"keys.{name}"
+    for name in "verify receipt copies entry merkle note sealed secret model errors".split()  # noqa: SIM905
+}
+
+
+def modules() -> dict[str, Path]:
+    files = [path for top in ("keys", "pipeline") for path in (ROOT / top).rglob("*.py")]
+    names = {path: path.relative_to(ROOT).with_suffix("").parts for path in files}
+    return {".".join(parts).removesuffix(".__init__"): path for path, parts in names.items()}
+
+
+MODULES = modules()
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
+    """The modules that `name` imports anywhere in its text, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively; name the package"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= inner or {str(node.module)}
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_down(name: str) -> None:
+    assert name in DEPTH, f"{name} has no layer: give it one in LAYERS"
+    up = {each for each in imports(name) & MODULES.keys() if DEPTH.get(each, -1) < DEPTH[name]}
+    assert not up, f"{name} imports from above: {sorted(up)}"
+
+
+def test_the_verifier_reaches_nothing_with_state() -> None:
+    if "keys.verify" not in MODULES:
+        pytest.skip("there is no verifier yet")
+    reached, ahead = set(), {"keys.verify"}
+    while ahead:
+        reached |= ahead
+        ahead = {each for name in ahead & MODULES.keys() for each in imports(name)} - reached
+    foreign = {name for name in reached if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert {each for each in foreign if each.partition(".")[0] != "cryptography"} <= FREE_OF_STATE
