@@ -26,9 +26,9 @@ quick: setup ## the tests that need no model, microphone or browser
 	@$(BIN)/python -m pytest -m "not model and not microphone and not browser and not slow"
 
 check: setup ## lint, format and types
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m mypy
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py
