@@ -79,10 +79,7 @@ def consistency_proof(old_size: int, new_size: int, read: Callable[[int], Hash])
 
     Empty when the old tree is empty or the sizes are equal. Raises ValueError when it is larger.
     """
-    _require(
-        0 <= old_size <= new_size,
-        f"a log of {old_size} cannot become one of {new_size}",
-    )
+    _require(0 <= old_size <= new_size, f"a log of {old_size} cannot become one of {new_size}")
     return _subproof(old_size, 0, new_size, read) if old_size else []
 
 
@@ -116,10 +113,7 @@ def verify_consistency(
     undefined: here it must have `EMPTY_ROOT`, and its proof is empty. Raises Tampered.
     """
     _demand_hashes(old_root, new_root, *proof)
-    _demand(
-        0 <= old_size <= new_size,
-        f"a log of {old_size} cannot become one of {new_size}",
-    )
+    _demand(0 <= old_size <= new_size, f"a log of {old_size} cannot become one of {new_size}")
     if old_size in (0, new_size):
         _demand(not proof, "the consistency proof should be empty")
         _demand(old_size > 0 or old_root == EMPTY_ROOT, "an empty tree has another root")
