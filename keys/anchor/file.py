@@ -36,7 +36,7 @@ class FileAnchor:
 
     def write(self, epoch: Epoch, share: Secret) -> None:
         """Writes the share into the place that is free, and syncs."""
-        if not self._disk.size(self._path):
+        if not self._disk.size(self._path) or not self.shares():
             self._make()
         taken = [self._parse(place)[0] for place in self._places()]
         if all(taken):
@@ -50,6 +50,9 @@ class FileAnchor:
 
     def wipe(self, keep: Epoch) -> None:
         """Overwrites with zeros every place that does not hold the share of `keep`, and syncs."""
+        # A killed process may have left a share, or its wiping, in the system's cache alone: before
+        # the old share goes the new one must be durable, and before "gone" is said the zeros.
+        self._disk.sync(self._path)
         stale = [n for n, place in enumerate(self._places()) if self._is_stale(place, keep)]
         for place in stale:
             self._disk.write(self._path, place * PLACE_SIZE, bytes(PLACE_SIZE))
@@ -62,6 +65,7 @@ class FileAnchor:
 
     def _make(self) -> None:
         self._disk.make_dir(self._path.parent)
+        self._disk.sync_dir(self._path.parent.parent)
         self._disk.write(self._path, 0, bytes(2 * PLACE_SIZE))
         self._disk.sync(self._path)
         self._disk.sync_dir(self._path.parent)
