@@ -98,6 +98,7 @@ class Ring:
 
     def allocate(self, number: int) -> list[Slot]:
         """Gives out `number` new slots with fresh keys, durable on return."""
+        self._must_be_open()
         first = self._next_slot
         with Secret(1 + 8 + KEY_SIZE * number) as record:
             struct.pack_into(">cQ", record, 0, _SLOTS, first)
@@ -108,6 +109,7 @@ class Ring:
 
     def key(self, slot: Slot) -> Secret:
         """Returns a copy of the key, for the caller to wipe; raises `Erased`, `NoSuchSlot`."""
+        self._must_be_open()
         if not 0 <= slot < self._next_slot:
             raise NoSuchSlot(f"slot {slot} was never given out by this ring")
         if slot in self._fresh:
@@ -138,6 +140,7 @@ class Ring:
         1. The intent is durable: a crash from here on rolls forward. 2. to 4. `_rotate`.
         On return the keys are gone; the caller then writes log and receipt.
         """
+        self._must_be_open()
         intent = Intent(tuple(sorted(set(slots))), plan)
         if intent.slots and not 0 <= intent.slots[0] <= intent.slots[-1] < self._next_slot:
             raise NoSuchSlot(
@@ -154,13 +157,22 @@ class Ring:
         orphan. 3. They are synced, then opened again. 4. The anchors take the share of t+1, then
         lose the share of t: **when the first of them has lost it, the erasure is committed.** Then
         recovery runs, as after a crash, and deletes state t.
+
+        When any of it fails, this object forgets what it knew: only opening the ring anew tells
+        which state holds, and a slot given out from the wrong one would be lost.
         """
+        try:
+            self._replace_state(intent)
+        except BaseException:
+            self._forget_state()
+            raise
+
+    def _replace_state(self, intent: Intent) -> None:
         fresh = self._roots.fresh(Epoch(self.epoch + 1))
         top = self._next_top(intent)
         self._disk.sync(self._pages_path) if top.pages else None
         self._write_state(top, fresh)
         if self._roots.epochs() != {self.epoch}:
-            self._forget_state()
             raise StateUnknown("the anchor changed during an erasure; run the command again")
         self._roots.commit(fresh)
         self._forget_state()
@@ -298,6 +310,10 @@ class Ring:
     def _read_page(self, number: int, ref: PageRef) -> Secret:
         sealed = self._disk.read(self._pages_path, ref.frame * FRAME_SIZE, PAGE_SIZE + TAG_SIZE)
         return open_page(sealed, ref, self._roots.vault, number)
+
+    def _must_be_open(self) -> None:
+        if self.epoch == 0:
+            raise StateUnknown("the ring is not open, or an act on it failed; open it again")
 
     def _forget_state(self) -> None:
         for page in self._cache.values():
