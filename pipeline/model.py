@@ -1,0 +1,67 @@
+"""The values that travel through the pipeline once something was heard: words, and what holds them.
+
+Values only: no effects, no reading, no clock. Everything here carries speech, so no `repr` shows
+any of it: tracebacks, logs and debuggers print a `repr`. Add a field freely; never let it print.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ = 16_000
+"""Samples per second of every block, utterance and recogniser in this package (mono, int16)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Word:
+    """One recognised word; times count from the first sample of its own utterance."""
+
+    word: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+    def __repr__(self) -> str:
+        return f"Word(<redacted>, start_ms={self.start_ms}, end_ms={self.end_ms})"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Utterance:
+    """A stretch of sound that holds speech: int16 mono samples at `RATE_HZ`.
+
+    `start_ms` counts from the first sample of the source.
+    """
+
+    start_ms: int
+    pcm: NDArray[np.int16]
+
+    @property
+    def duration_ms(self) -> int:
+        """The length of the sound, rounded down to a millisecond."""
+        return len(self.pcm) * 1000 // RATE_HZ
+
+    def __repr__(self) -> str:
+        return f"Utterance(<redacted>, start_ms={self.start_ms}, duration_ms={self.duration_ms})"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Heard:
+    """One utterance with the words recognised in it."""
+
+    start_ms: int
+    pcm: NDArray[np.int16]
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The words in order, one space between them."""
+        return " ".join(word.word for word in self.words)
+
+    @property
+    def duration_ms(self) -> int:
+        """The length of the sound, rounded down to a millisecond."""
+        return len(self.pcm) * 1000 // RATE_HZ
+
+    def __repr__(self) -> str:
+        return f"Heard(<redacted>, start_ms={self.start_ms}, duration_ms={self.duration_ms})"
