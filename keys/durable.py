@@ -52,6 +52,9 @@ class Disk(Protocol):
     def delete(self, path: Path) -> None:
         """Removes the file when it is there."""
 
+    def remove_dir(self, directory: Path) -> None:
+        """Removes the empty directory when it is there."""
+
 
 @contextlib.contextmanager
 def _unknown_if_it_fails(act: str, path: Path) -> Iterator[None]:
@@ -121,6 +124,10 @@ class RealDisk:
     def delete(self, path: Path) -> None:
         with _unknown_if_it_fails("delete", path):
             path.unlink(missing_ok=True)
+
+    def remove_dir(self, directory: Path) -> None:
+        with _unknown_if_it_fails("remove", directory), contextlib.suppress(FileNotFoundError):
+            directory.rmdir()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keys.durable import Disk
 from keys.entry import Begun, Entry, line_of, origin_of, parse_line
-from keys.errors import StateUnknown, Tampered
+from keys.errors import Tampered
 from keys.merkle import (
     HASH_SIZE,
     Hash,
@@ -66,14 +66,11 @@ class Log:
         first = self.size
         lines = [line_of(first + n, entry) for n, entry in enumerate(entries)]
         data = b"".join(line + b"\n" for line in lines)
-        try:
-            self._disk.write(self._entries, self._end, data)
-            self._disk.sync(self._entries)
-            self._append_hashes(lines)
-        except StateUnknown:
-            self.size = 0  # the next refresh finds out what holds
-            raise
-        self.size, self._end = first + len(entries), self._end + len(data)
+        end, self._end = self._end, -1  # an error or Ctrl-C in here makes `refresh` recover
+        self._disk.write(self._entries, end, data)
+        self._disk.sync(self._entries)
+        self._append_hashes(lines)
+        self.size, self._end = first + len(entries), end + len(data)
         return first
 
     def scan(self) -> Iterator[tuple[int, Entry]]:

@@ -1,9 +1,9 @@
 """The receipt: what one erasure did, proved by the log (SPEC section 6).
 
 A receipt is a statement (canonical JSON), an empty line, and a `tlog-proof` of the log entry that
-holds the statement's hash. Pure: `parse_receipt` takes exactly what `encode` writes, `verify`
-returns what was verified or raises. It holds random ids, commitments, kinds and the time of the erasure; nothing
-that was said, and nothing derived from it that could confirm a guess.
+holds the statement's hash. Pure: `parse_receipt` takes exactly what `Receipt.encode` writes, and
+`verify` returns what was verified or raises. A receipt holds random ids, commitments, kinds and the
+time of the erasure; nothing that was said, and nothing derived from it that could confirm a guess.
 """
 
 import json
@@ -206,7 +206,7 @@ def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
 def _nested(fields: dict[str, Any]) -> dict[str, Any]:
     return {
         "anchors": tuple(AnchorLevel(**row) for row in fields["anchors"]),
-        "erased": tuple(_interaction(row) for row in fields["erased"]),
+        "erased": tuple(parse_interaction(row) for row in fields["erased"]),
         "checks": tuple(Check(**row) for row in fields["checks"]),
         **{name: _texts(fields[name]) for name in _LISTS},
     }
@@ -221,10 +221,11 @@ def _texts(rows: list[str]) -> tuple[str, ...]:
     return tuple(rows)
 
 
-def _interaction(row: dict[str, Any]) -> DeadInteraction:
-    slots = tuple(DeadSlot(**slot) for slot in row.pop("slots"))
-    artefacts = tuple(DeadArtefact(**artefact) for artefact in row.pop("artefacts"))
-    return DeadInteraction(slots=slots, artefacts=artefacts, **row)
+def parse_interaction(row: dict[str, Any]) -> DeadInteraction:
+    """Makes the value of one row of `erased`; raises `KeyError` or `TypeError` for another form."""
+    slots = tuple(DeadSlot(**slot) for slot in row["slots"])
+    artefacts = tuple(DeadArtefact(**artefact) for artefact in row["artefacts"])
+    return DeadInteraction(**{**row, "slots": slots, "artefacts": artefacts})
 
 
 def _check_interaction(row: DeadInteraction) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
+from keys.anchor import Anchor
 from keys.durable import Disk
 from keys.errors import AnchorFailure, Erased, NoSuchSlot, StateUnknown, Tampered
 from keys.model import KEY_SIZE, Commitment, Epoch, Slot
@@ -92,6 +93,11 @@ class Ring:
         """The number of slots ever given out."""
         return self._next_slot
 
+    @property
+    def anchors(self) -> tuple[Anchor, ...]:
+        """The anchors that hold the shares of the root."""
+        return self._roots.anchors
+
     def signer_seed(self) -> Secret:
         """Returns a copy of the seed of the log's signing key."""
         return Secret(self._top.signer_seed)
@@ -104,7 +110,6 @@ class Ring:
             struct.pack_into(">cQ", record, 0, _SLOTS, first)
             fill_random(memoryview(record)[9:])
             self._append(record)
-            self._take_slots(record)
         return [Slot(slot) for slot in range(first, first + number)]
 
     def key(self, slot: Slot) -> Secret:
@@ -274,15 +279,15 @@ class Ring:
         end = start
         for offset, record in self._journal.open(data[start:]):
             with record:
-                if bytes(record[:1]) == _INTENT:
-                    self._intent = parse_intent(bytes(record[1:]))
-                else:
-                    self._take_slots(record)
+                self._apply(record)
             end, self._records = start + offset, self._records + 1
         self._end = end
         return end
 
-    def _take_slots(self, record: Secret) -> None:
+    def _apply(self, record: Secret) -> None:
+        if bytes(record[:1]) == _INTENT:
+            self._intent = parse_intent(bytes(record[1:]))
+            return
         (first,) = struct.unpack_from(">Q", record, 1)
         view = memoryview(record)[9:]
         for n in range(len(view) // KEY_SIZE):
@@ -291,14 +296,12 @@ class Ring:
 
     def _append(self, record: Secret) -> None:
         sealed = self._journal.seal(self._records, record)
-        path = self._state_path(self.epoch)
-        try:
-            self._disk.write(path, self._end, sealed)
-            self._disk.sync(path)
-        except StateUnknown:
-            self._forget_state()
-            raise
-        self._end, self._records = self._end + len(sealed), self._records + 1
+        path, end = self._state_path(self.epoch), self._end
+        self._end = -1  # until it is known: an error or Ctrl-C in here makes `refresh` recover
+        self._disk.write(path, end, sealed)
+        self._disk.sync(path)
+        self._apply(record)
+        self._end, self._records = end + len(sealed), self._records + 1
 
     def _page(self, number: int) -> Secret:
         if number not in self._cache:

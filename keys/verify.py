@@ -58,8 +58,8 @@ def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
         f"{outcome.path}: verifies, {statement.verdict}",
         f"  log key   {it.key.format()} ({trust})",
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
-        f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s), "
-        f"at {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
+        f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
+        f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
         *(f"  anchor    {a.anchor}, level {a.level}: {a.rests_on}" for a in statement.anchors),
         *(f"  kept      {row}" for row in statement.kept),
         *(f"  disclosed {row}" for row in statement.disclosed),

@@ -1,0 +1,99 @@
+"""The content of each kind of artefact, as it is sealed: audio, transcript, meta, disclosure.
+
+Pure encodings between values and bytes. Text is JSON, audio is FLAC of what was recognised (16 kHz,
+mono, 16 bit); everything descriptive is in here because only ids, kinds and sizes lie in clear.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.model import RATE_HZ, Word
+
+AUDIO, TRANSCRIPT, META, DISCLOSURE = "audio", "transcript", "meta", "disclosure"
+DEFAULT_PROFILE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What is known of an interaction beside its words; times in UTC, RFC 3339."""
+
+    started_at: str
+    duration_ms: int
+    profile: str
+    source: str
+    offset_ms: int
+    recogniser: str
+
+    def encode(self) -> bytes:
+        """Returns JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray) -> Self:
+        """Parses what `encode` returned."""
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Transcript:
+    """The words heard; its repr shows none of them."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The words with spaces between them."""
+        return " ".join(word.word for word in self.words)
+
+    def encode(self) -> bytes:
+        """Returns JSON."""
+        return json.dumps([asdict(word) for word in self.words]).encode()
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray) -> Self:
+        """Parses what `encode` returned."""
+        return cls(tuple(Word(**row) for row in json.loads(data)))
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What left the vault: how, to whom, which fields, why, when, and where the log has it."""
+
+    kind: str
+    to: str
+    fields: tuple[str, ...]
+    why: str
+    at: str
+    index: int
+
+    def encode(self) -> bytes:
+        """Returns JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray) -> Self:
+        """Parses what `encode` returned."""
+        row = json.loads(data)
+        return cls(**{**row, "fields": tuple(row["fields"])})
+
+
+def encode_audio(pcm: NDArray[np.int16]) -> bytes:
+    """Returns samples (n, int16, 16 kHz) as FLAC, made in memory."""
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(out, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
+    return out.getvalue()
+
+
+def decode_audio(flac: bytes | bytearray) -> NDArray[np.int16]:
+    """Returns the samples (n, int16, 16 kHz) of what `encode_audio` returned."""
+    import soundfile
+
+    pcm: NDArray[np.int16] = soundfile.read(io.BytesIO(flac), dtype="int16")[0]
+    return pcm

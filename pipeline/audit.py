@@ -1,0 +1,166 @@
+"""The audit: every sealed file, slot, log entry and receipt of a vault, held against each other.
+
+Promises to name whatever is unaccounted for: a file that is no sealed file or is not in the log, a
+live key without an owner, a key gone without a receipt, a receipt that does not verify, a log that
+is not the one receipts were issued from. Changes nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keys.copies import ERASED, LIVE, UNKNOWN, Found
+from keys.entry import Created, ErasedEntry, Noted, SealedEntry
+from keys.errors import Erased, KeysError
+from keys.merkle import verify_consistency
+from keys.model import Commitment, InteractionId, Label, Slot
+from keys.receipt import Verified, verify
+from keys.sealed import Header
+from keys.secret import commitment
+from pipeline.vault import Artefact, Vault, file_name
+
+_KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts"}
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the log says there should be."""
+
+    owners: dict[Slot, tuple[InteractionId, Commitment]] = field(default_factory=dict)
+    files: dict[bytes, Label] = field(default_factory=dict)
+    erasures: dict[str, ErasedEntry] = field(default_factory=dict)
+    discarded: set[InteractionId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Audit:
+    """The counts of an audit, and every problem found."""
+
+    entries: int = 0
+    slots: int = 0
+    live_slots: int = 0
+    files: int = 0
+    receipts: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def ledger_of(vault: Vault) -> Ledger:
+    """Reads the whole log into a ledger; raises `Tampered`, `Malformed`."""
+    ledger = Ledger()
+    for _, entry in vault.log.scan():
+        if isinstance(entry, Created):
+            ledger.owners |= {slot: (entry.interaction, it) for slot, it in entry.slots}
+        elif isinstance(entry, SealedEntry):
+            ledger.files[entry.header] = entry.label
+        elif isinstance(entry, ErasedEntry):
+            ledger.erasures[entry.plan.hex()] = entry
+        elif isinstance(entry, Noted) and entry.act == "discard":
+            ledger.discarded.update(entry.interactions)
+    return ledger
+
+
+def audit(vault: Vault) -> Audit:
+    """Audits the whole vault; the caller holds the lock."""
+    result = Audit(entries=vault.log.size, slots=vault.ring.slot_count)
+    try:
+        vault.log.check_hashes()
+        ledger = ledger_of(vault)
+    except KeysError as error:
+        result.problems.append(f"the log: {error}")
+        return result
+    receipts = list(_receipts(vault, ledger, result.problems))
+    result.receipts = len(receipts)
+    result.problems += _slots(vault, ledger, receipts, result)
+    result.problems += _files(vault, ledger, result)
+    result.problems += _strangers(vault)
+    return result
+
+
+def state_in(vault: Vault, ledger: Ledger, found: Found) -> str:
+    """Tells whether a sealed file of any copy is live, erased or unknown to this vault."""
+    header = found.header
+    if header is None or ledger.files.get(header.hash) != header.label:
+        return UNKNOWN
+    return LIVE if _opens(vault, header) else ERASED
+
+
+def _opens(vault: Vault, header: Header) -> bool:
+    return header.label.vault == vault.id and vault.ring.is_live(header.label.slot)
+
+
+def _receipts(vault: Vault, ledger: Ledger, problems: list[str]) -> Iterator[Verified]:
+    key = vault.signer().verifier
+    for plan, entry in ledger.erasures.items():
+        path = vault.receipts / f"{plan}.receipt"
+        try:
+            receipt = verify(bytes(vault.disk.read(path)), key)
+            _check_extends(vault, receipt)
+        except FileNotFoundError:
+            problems.append(f"the log has an erasure {plan}, and {path} is missing")
+        except KeysError as error:
+            problems.append(f"{path}: {error}")
+        else:
+            if receipt.statement.entry() != entry:
+                problems.append(f"{path} is not the statement that the log has")
+            yield receipt
+
+
+def _check_extends(vault: Vault, receipt: Verified) -> None:
+    """Raises `Tampered` unless today's log extends the one that the receipt was issued from."""
+    old = receipt.checkpoint
+    proof = vault.log.consistency(old.size) if old.size <= vault.log.size else []
+    verify_consistency(old.size, old.root, vault.log.size, vault.log.root(), proof)
+
+
+def _slots(vault: Vault, ledger: Ledger, receipts: list[Verified], result: Audit) -> Iterator[str]:
+    rows = (slot for it in receipts for row in it.statement.erased for slot in row.slots)
+    erased = {Slot(row.slot): row.commitment for row in rows}
+    for slot in map(Slot, range(vault.ring.slot_count)):
+        owner = ledger.owners.get(slot)
+        try:
+            with vault.ring.key(slot) as key:
+                found = commitment(key)
+        except Erased:
+            if owner and slot not in erased and owner[0] not in ledger.discarded:
+                yield f"slot {slot} of interaction {owner[0].hex()}: its key is gone, no receipt"
+            continue
+        result.live_slots += 1
+        if owner is None:
+            yield f"slot {slot} holds a key that belongs to no interaction in the log"
+        elif owner[1] != found:
+            yield f"slot {slot} holds another key than the one that the log has"
+
+
+def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
+    seen = set()
+    for path in vault.paths():
+        result.files += 1
+        try:
+            artefact = vault.artefact(path)
+            seen.add(artefact.header.hash)
+            yield from _file(vault, ledger, artefact)
+        except KeysError as error:
+            yield f"{path}: {error}"
+    for header, label in ledger.files.items():
+        missing = header not in seen and vault.ring.is_live(label.slot)
+        if missing and label.interaction not in ledger.discarded:
+            yield f"{file_name(label)} is in the log, its key lives, and the file is missing"
+
+
+def _file(vault: Vault, ledger: Ledger, artefact: Artefact) -> Iterator[str]:
+    if artefact.header.hash not in ledger.files:
+        yield f"{artefact.path} is not in the log"
+    try:
+        for chunk in vault.open(artefact):
+            chunk.wipe()
+    except Erased:
+        yield f"{artefact.path} is erased and still here: `anechoic forget` of it deletes the file"
+
+
+def _strangers(vault: Vault) -> Iterator[str]:
+    for name in vault.disk.names(vault.directory):
+        if name not in _KNOWN:
+            yield f"{vault.directory / name} is nothing of this vault's"
+    for name in vault.disk.names(vault.receipts):
+        if Path(name).suffix != ".receipt":
+            yield f"{vault.receipts / name} is no receipt"

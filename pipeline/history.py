@@ -1,0 +1,125 @@
+"""Looking back: the interactions of a vault as rows, in detail, and by their words.
+
+Everything here reads plaintext, so everything handed to a door goes into the log as a read first:
+which interactions, and by which command. Expects `session.acting` around it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from keys.entry import Noted
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
+from pipeline.model import Word
+from pipeline.vault import Artefact, Vault
+
+_READS_A_LINE = 64
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """One interaction as a list shows it; its repr shows no words."""
+
+    interaction: InteractionId
+    meta: Meta
+    words: tuple[Word, ...]
+    artefacts: tuple[Artefact, ...]
+
+    @property
+    def text(self) -> str:
+        """The words with spaces between them."""
+        return Transcript(self.words).text
+
+    @property
+    def seconds(self) -> float:
+        """The length of what was heard."""
+        return round(self.meta.duration_ms / 1000, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which interactions are meant: heard at or after `since`, before `until`, by `profile`."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    profile: str | None = None
+
+    def takes(self, meta: Meta) -> bool:
+        """Tells whether an interaction with this meta is meant."""
+        started = datetime.fromisoformat(meta.started_at)
+        return (
+            (self.since is None or started >= self.since)
+            and (self.until is None or started < self.until)
+            and (self.profile is None or meta.profile == self.profile)
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Detail:
+    """All that is known of one interaction."""
+
+    row: Row
+    reads: tuple[tuple[int, str], ...]
+    disclosures: tuple[Disclosure, ...]
+
+
+def rows(vault: Vault, which: Filter) -> Iterator[Row]:
+    """Yields the living interactions that `which` takes, newest first, without logging a read."""
+    for interaction in vault.interactions():
+        try:
+            meta = Meta.decode(vault.read(interaction, META))
+            if which.takes(meta):
+                yield _row(vault, interaction, meta)
+        except Erased:
+            continue  # its words are erased: nothing of it can be listed
+
+
+def history(vault: Vault, which: Filter, limit: int | None) -> list[Row]:
+    """Returns the newest rows, logged as read."""
+    return _logged(vault, "history", islice(rows(vault, which), limit))
+
+
+def search(vault: Vault, words: Iterable[str]) -> list[Row]:
+    """Returns the rows whose transcript holds all the words, newest first, logged as read."""
+    return _logged(vault, "search", matching(vault, words))
+
+
+def matching(vault: Vault, words: Iterable[str]) -> Iterator[Row]:
+    """Yields the rows whose transcript holds all the words, whatever their case."""
+    wanted = {part for word in words for part in word.lower().split()}
+    for row in rows(vault, Filter()):
+        if wanted and wanted <= {word.word.lower() for word in row.words}:
+            yield row
+
+
+def one(vault: Vault, interaction: InteractionId, command: str) -> Row:
+    """Returns one row, logged as read; raises `Erased`, `NotFound`."""
+    row = _row(vault, interaction, Meta.decode(vault.read(interaction, META)))
+    return _logged(vault, command, [row])[0]
+
+
+def detail(vault: Vault, interaction: InteractionId) -> Detail:
+    """Returns all that is known of one interaction, logged as read."""
+    row = one(vault, interaction, "show")
+    entries = ((index, entry) for index, entry in vault.log.scan() if isinstance(entry, Noted))
+    reads = [(n, e.how) for n, e in entries if e.act == "read" and interaction in e.interactions]
+    files = [artefact for artefact in row.artefacts if artefact.kind == DISCLOSURE]
+    disclosures = tuple(Disclosure.decode(vault.open(file).read()) for file in files)
+    return Detail(row, tuple(reads), disclosures)
+
+
+def _row(vault: Vault, interaction: InteractionId, meta: Meta) -> Row:
+    words = Transcript.decode(vault.read(interaction, TRANSCRIPT)).words
+    living = tuple(a for a in vault.artefacts(interaction) if vault.is_live(a))
+    return Row(interaction, meta, words, living)
+
+
+def _logged(vault: Vault, command: str, found: Iterable[Row]) -> list[Row]:
+    result = list(found)
+    ids = [row.interaction for row in result]
+    for start in range(0, len(ids), _READS_A_LINE):
+        vault.note("read", command, ids[start : start + _READS_A_LINE])
+    return result

@@ -1,0 +1,93 @@
+"""Letting content out of the vault: to the loudspeaker, to a folder sealed, to a folder in clear.
+
+A plain export is a disclosure: it is in the log before the first byte leaves, and the interaction
+keeps a sealed note of it, so that every later receipt can say what is beyond reach.
+"""
+
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline import write
+from pipeline.artefact import AUDIO, DISCLOSURE, Disclosure, decode_audio
+from pipeline.errors import NoAudioDevice, Refused
+from pipeline.history import Row
+from pipeline.model import RATE_HZ
+from pipeline.vault import Vault
+
+
+def audio(vault: Vault, interaction: InteractionId) -> NDArray[np.int16]:
+    """Returns the samples of an interaction (n, int16, 16 kHz); raises `Erased`."""
+    return decode_audio(vault.read(interaction, AUDIO))
+
+
+def play(pcm: NDArray[np.int16]) -> None:
+    """Plays samples on the default loudspeaker; raises `NoAudioDevice`."""
+    try:
+        import sounddevice
+
+        sounddevice.play(pcm, RATE_HZ, blocking=True)
+    except Exception as error:  # PortAudioError, or OSError where the library is missing
+        raise NoAudioDevice(
+            "the sound could not be played: no loudspeaker, or no sound system; "
+            "`anechoic doctor` tells more"
+        ) from error
+
+
+def export_sealed(row: Row, folder: Path) -> list[Path]:
+    """Copies the sealed files of an interaction into a folder: they die with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = [folder / artefact.path.name for artefact in row.artefacts]
+    for artefact, target in zip(row.artefacts, targets, strict=True):
+        target.write_bytes(artefact.path.read_bytes())
+    return targets
+
+
+def export_plain(vault: Vault, row: Row, folder: Path, at: str) -> list[Path]:
+    """Writes what was said into a folder in clear: `.wav` and `.json`; logged as a disclosure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder")
+    fields = tuple(sorted({artefact.kind for artefact in row.artefacts} - {DISCLOSURE}))
+    index = vault.note("disclose", "plain-export", [row.interaction])
+    why = "export asked for by the user"
+    record = Disclosure("plain export", str(folder), fields, why, at, index)
+    write.add(vault, row.interaction, (DISCLOSURE, record.encode()))
+    name = row.interaction.hex()
+    return [
+        *_write_audio(vault, row, folder / f"{name}.wav"),
+        _write_text(row, folder / f"{name}.json"),
+    ]
+
+
+def _write_audio(vault: Vault, row: Row, target: Path) -> list[Path]:
+    try:
+        pcm = audio(vault, row.interaction)
+    except Erased:
+        return []
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(pcm.astype("<i2").tobytes())
+    return [target]
+
+
+def _write_text(row: Row, target: Path) -> Path:
+    words = [{"word": w.word, "start_ms": w.start_ms, "end_ms": w.end_ms} for w in row.words]
+    meta = row.meta
+    content = {
+        "interaction": row.interaction.hex(),
+        "started_at": meta.started_at,
+        "seconds": row.seconds,
+        "source": meta.source,
+        "text": row.text,
+        "words": words,
+    }
+    target.write_text(json.dumps(content, indent=2) + "\n")
+    return target

@@ -1,0 +1,165 @@
+"""The vault: a directory in which everything is sealed, and what can be looked up in it.
+
+Promises that nothing in it is readable but ids, kinds, slot numbers and padded sizes, and that what
+was erased is told apart from what never was. Writing is in `pipeline/write.py`, erasing in
+`pipeline/erase.py`. Every method expects the lock to be held (`Vault.locked`).
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.durable import Disk
+from keys.entry import Created, Noted
+from keys.errors import Erased, Malformed, Tampered
+from keys.lock import locked
+from keys.log import Log, signer_of
+from keys.model import ID_SIZE, InteractionId, Label, Slot, VaultId
+from keys.note import Signer
+from keys.ring import Ring
+from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
+from keys.secret import Secret
+from pipeline.artefact import AUDIO
+from pipeline.errors import NotFound
+
+_BUCKET_DIGITS = 3
+_PREFIX_MIN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A sealed file of the vault, known by its name and header; nothing of it is open."""
+
+    header: Header
+    path: Path
+    size: int
+
+    @property
+    def kind(self) -> str:
+        """What it is: audio, transcript, meta and so on."""
+        return self.header.label.kind
+
+    @property
+    def slot(self) -> Slot:
+        """The slot whose key opens it."""
+        return self.header.label.slot
+
+
+class Vault:
+    """One open vault: its ring, its log, and its sealed files."""
+
+    def __init__(self, directory: Path, vault: VaultId, disk: Disk, ring: Ring, log: Log) -> None:
+        self.directory, self.id, self.disk, self.ring, self.log = directory, vault, disk, ring, log
+        self.sealed, self.capture = directory / "sealed", directory / "capture"
+        self.receipts = directory / "receipts"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the vault alone, with ring and log as the last process left them; `Busy`."""
+        with locked(self.directory / "lock"):
+            self.ring.refresh()
+            self.log.refresh()
+            yield
+
+    def signer(self) -> Signer:
+        """Returns the signer of the log."""
+        with self.ring.signer_seed() as seed:
+            return signer_of(self.id, seed)
+
+    def note(self, act: str, how: str, interactions: Sequence[InteractionId]) -> int:
+        """Logs an act on interactions, such as a read; returns the index of the entry."""
+        return self.log.append([Noted(act, how, tuple(interactions))])
+
+    def bucket(self, interaction: InteractionId) -> Path:
+        """Returns the directory that holds the files of an interaction."""
+        return self.sealed / interaction.hex()[:_BUCKET_DIGITS]
+
+    def paths(self) -> Iterator[Path]:
+        """Yields the path of everything under `sealed/`, in order."""
+        for bucket in self.disk.names(self.sealed):
+            for name in self.disk.names(self.sealed / bucket):
+                yield self.sealed / bucket / name
+
+    def artefacts(self, interaction: InteractionId) -> list[Artefact]:
+        """Returns the sealed files of an interaction, whether live or erased."""
+        bucket = self.bucket(interaction)
+        names = self.disk.names(bucket)
+        return [self.artefact(bucket / n) for n in names if n.startswith(interaction.hex())]
+
+    def artefact(self, path: Path) -> Artefact:
+        """Returns the sealed file at `path`; raises `Malformed` where it is none."""
+        header = parse_header(self.disk.read(path, 0, HEADER_SIZE))
+        if path.name != file_name(header.label):
+            raise Malformed(f"{path}: the name is not that of the file sealed in it")
+        return Artefact(header, path, self.disk.size(path) or 0)
+
+    def open(self, artefact: Artefact) -> Opener:
+        """Opens a sealed file; raises `Erased`, `Tampered`, `NoSuchSlot`."""
+        if artefact.header.label.vault != self.id:
+            raise Tampered(f"{artefact.path} was sealed in another vault")
+        path, disk = artefact.path, self.disk
+        with self.ring.key(artefact.slot) as key:
+            return Opener(key, lambda offset, size: disk.read(path, offset, size), artefact.size)
+
+    def read(self, interaction: InteractionId, kind: str) -> Secret:
+        """Returns the content of the first artefact of a kind; raises `Erased`, `NotFound`."""
+        for artefact in self.artefacts(interaction):
+            if artefact.kind == kind:
+                return self.open(artefact).read()
+        raise NotFound(f"interaction {interaction.hex()} has no {kind}")
+
+    def is_live(self, artefact: Artefact) -> bool:
+        """Tells whether the slot of a sealed file still holds a key."""
+        return self.ring.is_live(artefact.slot)
+
+    def words_slot(self, interaction: InteractionId) -> Slot:
+        """Returns the words slot of a living interaction; raises `Erased`."""
+        for artefact in self.artefacts(interaction):
+            if artefact.kind != AUDIO and self.is_live(artefact):
+                return artefact.slot
+        raise Erased(f"the words of interaction {interaction.hex()} have been erased")
+
+    def interactions(self) -> Iterator[InteractionId]:
+        """Yields the interactions with a live slot, newest first."""
+        for _, entry in self.log.scan_back():
+            if isinstance(entry, Created) and any(self.ring.is_live(s) for s, _ in entry.slots):
+                yield entry.interaction
+
+    def created(self, interaction: InteractionId) -> Created | None:
+        """Returns the entry by which the log knows an interaction, living or not."""
+        for _, entry in self.log.scan_back():
+            if isinstance(entry, Created) and entry.interaction == interaction:
+                return entry
+        return None
+
+    def resolve(self, text: str) -> InteractionId:
+        """Finds a living interaction by its id or the start of it; raises `NotFound`, `Erased`."""
+        wanted = text.lower()
+        if len(wanted) >= _PREFIX_MIN and set(wanted) <= set("0123456789abcdef"):
+            found = self._living(wanted)
+            if len(found) > 1:
+                raise NotFound(f"{text} is the start of {len(found)} interactions; give more of it")
+            if found:
+                return found.pop()
+            self._raise_if_erased(wanted)
+        raise NotFound(
+            f"no interaction {text[:40]!r} in this vault; an id is 32 hex digits, or the first "
+            f"{_PREFIX_MIN} or more of them: `anechoic history` lists them"
+        )
+
+    def _living(self, wanted: str) -> set[InteractionId]:
+        names = self.disk.names(self.sealed / wanted[:_BUCKET_DIGITS])
+        ids = {bytes.fromhex(n[: 2 * ID_SIZE]) for n in names if n.startswith(wanted)}
+        found = {InteractionId(i) for i in ids}
+        return {i for i in found if any(self.is_live(a) for a in self.artefacts(i))}
+
+    def _raise_if_erased(self, wanted: str) -> None:
+        for _, entry in self.log.scan_back():
+            if isinstance(entry, Created) and entry.interaction.hex().startswith(wanted):
+                raise Erased(f"interaction {entry.interaction.hex()} was here and has been erased")
+
+
+def file_name(label: Label) -> str:
+    """Returns the name of a sealed file: its interaction, its own id, its kind."""
+    return f"{label.interaction.hex()}.{label.artefact.hex()}.{label.kind}"
