@@ -6,6 +6,7 @@ is the commit protocol of SPEC section 3.2: change it only with the crash table 
 All methods expect the caller to hold the vault's lock.
 """
 
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,7 @@ from keys.secret import TAG_SIZE, Secret, commitment, fill_random, random_secret
 
 _SLOTS, _INTENT = b"S", b"I"
 _PAGES_CACHED = 64
+_STATE_NAME = re.compile(r"state-[0-9]{20}")
 _NO_KEYS = Secret(PAGE_SIZE)
 
 
@@ -311,7 +313,10 @@ class Ring:
         return self._cache[number]
 
     def _read_page(self, number: int, ref: PageRef) -> Secret:
-        sealed = self._disk.read(self._pages_path, ref.frame * FRAME_SIZE, PAGE_SIZE + TAG_SIZE)
+        try:
+            sealed = self._disk.read(self._pages_path, ref.frame * FRAME_SIZE, PAGE_SIZE + TAG_SIZE)
+        except FileNotFoundError:
+            raise Tampered(f"{self._pages_path} is missing; put it back from a copy") from None
         return open_page(sealed, ref, self._roots.vault, number)
 
     def _must_be_open(self) -> None:
@@ -336,4 +341,4 @@ class Ring:
 
     def _epochs_on_disk(self) -> set[Epoch]:
         names: Iterator[str] = iter(self._disk.names(self._directory))
-        return {Epoch(int(name[6:])) for name in names if name.startswith("state-")}
+        return {Epoch(int(name[6:])) for name in names if _STATE_NAME.fullmatch(name)}
