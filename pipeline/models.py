@@ -150,6 +150,8 @@ def find(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path
         check_shape(named, "" if explicit else f" (from {VARIABLE})")
         return named
     for found in installed():
+        if not intact(found.path):  # Vosk ends the whole process for some kinds of damage
+            raise NoModel(f"{found.path}: the model is damaged; run: anechoic model fetch")
         return found.path
     raise NoModel(
         "no recognition model: expected one installed, or named by --model or "

@@ -44,7 +44,9 @@ class Stopped(PipelineError):
 class Vosk:
     """A Vosk model loaded from a folder; one utterance at a time.
 
-    Raises `NoModel` for a folder that holds no model, or one that Vosk complains about.
+    Raises `NoModel` for a folder that holds no model, or one that Vosk complains about. A limit:
+    for some damage, to the files in `conf` for one, Vosk ends the process instead; `models.find`
+    compares an installed model with its digests first, and a model of the user's own has none.
     """
 
     def __init__(self, folder: Path) -> None:

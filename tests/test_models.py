@@ -297,17 +297,26 @@ def test_find_prefers_the_argument_then_the_variable_then_the_installed(
     with pytest.raises(NoModel, match="anechoic model fetch"):
         models.find(None)
     ours = make_model(cache / MODELS[1].name)
-    (ours / models.SUMS).touch()
+    (ours / models.SUMS).write_text(SUMS)
     first, second = make_model(tmp_path / "first"), make_model(tmp_path / "second")
     assert models.find(None) == ours
     assert models.find(None, {models.VARIABLE: str(second)}) == second
     assert models.find(first, {models.VARIABLE: str(second)}) == first
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_an_installed_model_that_is_damaged_is_not_used(cache: Path, name: str) -> None:
+    folder = make_model(cache / MODELS[1].name)
+    (folder / models.SUMS).write_text(SUMS)
+    (folder / name).write_bytes(FILES[name][:-1])
+    with pytest.raises(NoModel, match=r"damaged; run: anechoic model fetch"):
+        models.find(None)
+
+
 def test_what_is_named_and_is_no_model_is_never_replaced_by_another(
     tmp_path: Path, cache: Path
 ) -> None:
-    (make_model(cache / MODELS[1].name) / models.SUMS).touch()
+    (make_model(cache / MODELS[1].name) / models.SUMS).write_text(SUMS)
     with pytest.raises(NoModel, match=r"final.mdl"):
         models.find(tmp_path / "none")
     with pytest.raises(NoModel, match=models.VARIABLE):
