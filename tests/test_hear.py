@@ -147,11 +147,11 @@ def test_one_process_and_many_hear_the_same() -> None:
 
 
 @needs_fake
-def test_processes_that_load_the_model_themselves_work_too(
+def test_a_spawned_process_that_cannot_load_its_model_is_an_error_and_not_a_wait(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(hearing, "_CAN_FORK", False)
-    # A spawned process imports the real Vosk, which this folder makes it refuse: a death, seen.
+    # A spawned process imports the real Vosk, and this folder is no model: it ends.
     with (
         Recognisers(tmp_path, 2) as recognisers,
         pytest.raises(PipelineError, match="ended"),
@@ -182,12 +182,13 @@ def test_an_utterance_without_words_is_dropped() -> None:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_partials_are_of_the_utterance_that_comes_next(jobs: int) -> None:
     seen: list[str] = []
+    shown = 0
     with Recognisers(NOTHING_PER_MODEL, jobs) as recognisers:
         for heard in hear(SAMPLES / "two-utterances.wav", recognisers, seen.append):
-            assert all(text.endswith(f" {heard.text}") for text in seen)
+            assert {text.split()[-1] for text in seen} <= {heard.text}
+            shown += len(seen)
             seen.clear()
-            time.sleep(0.05)
-            seen.clear()
+    assert shown
 
 
 @needs_fake
@@ -311,9 +312,11 @@ def test_no_process_outlives_its_parent(ending: signal.Signals) -> None:
     assert len(left) <= busy
 
 
-def test_a_process_lets_go_of_what_it_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_lets_go_of_what_it_inherited(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(hearing, "Vosk", Fake)
-    with open(os.devnull, "rb"), Recognisers(NOTHING_PER_MODEL, 3) as recognisers:
+    with open(tmp_path / "lock", "wb"), Recognisers(NOTHING_PER_MODEL, 3) as recognisers:
         for future in [recognisers.submit(np.zeros(10, np.int16)) for _ in range(6)]:
             future.result(5)
         for process in recognisers._all:
@@ -335,6 +338,13 @@ def test_the_samples_are_heard(jobs: int) -> None:
         assert sum(f[0] == path.name for f in found) == len(expected) + 1
     print(f"\nsamples heard word for word with {jobs} jobs: {right} of {len(samples())}")
     assert right >= 0.85 * len(samples())
+
+
+@pytest.mark.model
+def test_spawned_processes_load_the_model_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "_CAN_FORK", False)
+    with Recognisers(models.find(None), 2) as recognisers:
+        assert [h.text for h in hear(TIMER, recognisers)] == ["set a timer for ten minutes"]
 
 
 @pytest.mark.model
