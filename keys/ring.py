@@ -320,7 +320,7 @@ class Ring:
         return open_page(sealed, ref, self._roots.vault, number)
 
     def _must_be_open(self) -> None:
-        if self.epoch == 0:
+        if self._end <= 0:
             raise StateUnknown("the ring is not open, or an act on it failed; open it again")
 
     def _forget_state(self) -> None:

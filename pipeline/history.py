@@ -4,6 +4,7 @@ Everything here reads plaintext, so everything handed to a door goes into the lo
 which interactions, and by which command. Expects `session.acting` around it.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,8 +98,17 @@ def matching(vault: Vault, words: Iterable[str]) -> Iterator[Row]:
 
 def one(vault: Vault, interaction: InteractionId, command: str) -> Row:
     """Returns one row, logged as read; raises `Erased`, `NotFound`."""
-    row = _row(vault, interaction, Meta.decode(vault.read(interaction, META)))
-    return _logged(vault, command, [row])[0]
+    vault.words_slot(interaction)  # or it raises Erased
+    return some(vault, [interaction], command)[0]
+
+
+def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> list[Row]:
+    """Returns the rows of these interactions as far as their words live, logged as read."""
+    found = []
+    for interaction in interactions:
+        with contextlib.suppress(Erased):
+            found.append(_row(vault, interaction, Meta.decode(vault.read(interaction, META))))
+    return _logged(vault, command, found)
 
 
 def detail(vault: Vault, interaction: InteractionId) -> Detail:

@@ -60,6 +60,11 @@ def make_plan(
     return Plan(PlanId(secrets.token_bytes(ID_SIZE)), requested_at, erased, disclosed)
 
 
+def plan_ids(plan: Plan) -> list[InteractionId]:
+    """Returns the interactions that a plan erases something of."""
+    return [InteractionId(bytes.fromhex(row.interaction)) for row in plan.erased]
+
+
 def _dead(vault: Vault, interaction: InteractionId, *, only_audio: bool) -> DeadInteraction:
     artefacts = [
         artefact

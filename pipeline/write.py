@@ -9,9 +9,20 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from keys.durable import replace_file
 from keys.entry import Created, Entry, SealedEntry
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
-from keys.sealed import CHUNK_LOG2, SALT_SIZE, SMALL_CHUNK_LOG2, Header, pad_padme, pad_steps, seal
+from keys.sealed import (
+    CHUNK_LOG2,
+    HEADER_SIZE,
+    SALT_SIZE,
+    SMALL_CHUNK_LOG2,
+    Header,
+    pad_padme,
+    pad_steps,
+    parse_header,
+    seal,
+)
 from pipeline.artefact import AUDIO
 from pipeline.vault import Vault, file_name
 
@@ -45,6 +56,19 @@ def add(vault: Vault, interaction: InteractionId, part: Part) -> None:
     vault.disk.make_dir(_mark(vault, interaction))
     vault.disk.sync_dir(vault.capture)
     _log_and_write(vault, interaction, [], [sealed])
+
+
+def put_back(vault: Vault, path: Path) -> None:
+    """Copies a sealed file of this vault from elsewhere to its place, durable on return.
+
+    The file opens there if its key still lives; nothing else is taken from the copy.
+    """
+    data = vault.disk.read(path)
+    label = parse_header(data[:HEADER_SIZE]).label
+    bucket = vault.bucket(label.interaction)
+    vault.disk.make_dir(bucket)
+    vault.disk.sync_dir(vault.sealed)
+    replace_file(vault.disk, bucket / file_name(label), data)
 
 
 def settle(vault: Vault, discard: Callable[[InteractionId], None]) -> None:

@@ -14,10 +14,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.cli pipeline.web pipeline.wyoming
-pipeline.session pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
+pipeline.commands
+pipeline.demo
+pipeline.views pipeline.listening pipeline.doctor pipeline.share
+pipeline.ingest pipeline.select
+pipeline.history
+pipeline.session
+pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
+pipeline.plan
 pipeline.hear pipeline.write
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
-pipeline.sources pipeline.models pipeline.artefact pipeline.places
+pipeline.sources pipeline.models pipeline.artefact pipeline.places pipeline.machine pipeline.terminal
 pipeline.model
 pipeline.errors pipeline
 keys.verify

@@ -1,0 +1,210 @@
+"""The demo: the whole story on the samples, in a vault of its own that is gone afterwards.
+
+Every step is done for real by the same functions as the commands, and every claim on the screen is
+looked at when it is made: where one does not hold, the demo says so and fails.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from keys.errors import AnchorFailure, KeysError
+from keys.model import InteractionId
+from keys.receipt import CONFIRMED, Statement
+from pipeline import history
+from pipeline.artefact import TRANSCRIPT, Transcript
+from pipeline.erase import Erasure, erase
+from pipeline.errors import NotFound
+from pipeline.hear import Recognisers
+from pipeline.history import Filter
+from pipeline.ingest import Request
+from pipeline.listening import ingesting
+from pipeline.plan import make_plan
+from pipeline.session import acting, create_vault, now, open_vault
+from pipeline.terminal import Terminal
+from pipeline.vault import Vault
+from pipeline.write import put_back
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+WANTED = "blood pressure"
+_PAUSE_S = 0.3
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where the story happens, and which of its claims did not hold."""
+
+    it: Terminal
+    folder: Path
+    step: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def title(self, text: str) -> None:
+        """Starts the next step of the story."""
+        self.step += 1
+        self.it.say(f"\n[bold cyan]{self.step}. {escape(text)}[/]")
+        time.sleep(_PAUSE_S)
+
+    def tell(self, text: str) -> None:
+        """Says something about what is happening."""
+        self._indented("", text)
+
+    def claim(self, text: str, *, holds: bool) -> None:
+        """Says something that has just been looked at, and how it is."""
+        self._indented("[green]yes[/]" if holds else "[bold red]NO[/]", text)
+        if not holds:
+            self.broken.append(text)
+
+    def _indented(self, mark: str, text: str) -> None:
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(width=3 if mark else 1)
+        grid.add_column()
+        grid.add_row(mark, escape(text))
+        self.it.err.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def run(it: Terminal, model: Path) -> int:
+    """Tells the story; returns 0 when every claim held."""
+    if not SAMPLES.is_dir():
+        raise NotFound(f"the sample recordings are expected in {SAMPLES}: run this from a checkout")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="anechoic-demo-") as folder:
+        stage = Stage(it, Path(folder))
+        _story(stage, model)
+        it.say(f"\n   {time.monotonic() - started:.0f} s; the demo's vault is deleted now.")
+    _where_next(stage)
+    if it.as_json:
+        it.document({"claims_broken": stage.broken, "steps": stage.step})
+    return 1 if stage.broken else 0
+
+
+def _story(stage: Stage, model: Path) -> None:
+    stage.title("A household talks; every word is recognised on this machine, and sealed")
+    with Recognisers(model) as recognisers:
+        vault = create_vault(stage.folder / "vault", stage.folder / "anchor")
+        request = Request((SAMPLES,), "household", model.name)
+        quiet = Terminal(as_json=False) if not stage.it.as_json else stage.it
+        ingesting(quiet, vault, request, recognisers)
+    _nothing_readable(stage, vault)
+    stage.title("A backup of the whole vault, as any backup tool would make it")
+    backup = stage.folder / "backup"
+    shutil.copytree(vault.directory, backup)
+    _opens(stage, backup)
+    stage.title(f"“Forget what I said about my {WANTED}”")
+    done, gone, other = _forget(stage, vault)
+    stage.title("The old backup comes back")
+    _comes_back(stage, vault, backup, gone, other)
+    stage.title("A stranger checks the receipt: another process, no vault, no network")
+    _check(stage, backup, done)
+    _honest(stage, done.statement)
+
+
+def _nothing_readable(stage: Stage, vault: Vault) -> None:
+    with acting(vault):
+        words = {
+            w.word for row in history.rows(vault, Filter()) for w in row.words if len(w.word) > 4
+        }
+    content = b"".join(p.read_bytes() for p in vault.directory.rglob("*") if p.is_file())
+    hits = sum(word.encode() in content for word in words)
+    stage.claim(f"none of {len(words)} words spoken can be found in any file", holds=not hits)
+
+
+def _opens(stage: Stage, backup: Path) -> None:
+    with acting(copy := open_vault(backup, stage.folder / "anchor", bytearray)):
+        count = sum(1 for _ in history.rows(copy, Filter()))
+    stage.claim(
+        f"today the backup opens: {count} interactions can be read from it", holds=count > 0
+    )
+
+
+def _forget(stage: Stage, vault: Vault) -> tuple[Erasure, InteractionId, InteractionId]:
+    with acting(vault):
+        gone = history.search(vault, WANTED.split())[0]
+        other = next(r for r in history.rows(vault, Filter()) if r.interaction != gone.interaction)
+        plan = make_plan(vault, [gone.interaction], now())
+        stage.tell(f"plan: “{gone.text}”,")
+        files = len(gone.artefacts)
+        stage.tell(f"{len(plan.slots)} keys, {files} sealed files, wherever copies of them are")
+        started = time.perf_counter()
+        done = erase(vault, plan, now)
+        took_ms = (time.perf_counter() - started) * 1000
+    it = done.statement
+    epochs = f"epoch {it.epoch_from} to {it.epoch_to}"
+    stage.claim(
+        f"erased in {took_ms:.0f} ms, {epochs}: {it.verdict}", holds=it.verdict == CONFIRMED
+    )
+    return done, gone.interaction, other.interaction
+
+
+def _comes_back(
+    stage: Stage, vault: Vault, backup: Path, gone: InteractionId, other: InteractionId
+) -> None:
+    try:
+        with acting(open_vault(backup, stage.folder / "anchor", bytearray)):
+            refused = ""
+    except AnchorFailure as error:
+        refused = str(error)
+    stage.claim("the backup as a whole refuses to open: its root is gone", holds=bool(refused))
+    with acting(vault):
+        opened = [_text(vault, backup, interaction) for interaction in (gone, other)]
+    stage.claim(
+        "the forgotten one does not open from the backup's files either", holds=opened[0] is None
+    )
+    stage.claim("control: another one of the same backup still opens,", holds=opened[1] is not None)
+    stage.tell(f"beside the current ring: “{opened[1]}”")
+
+
+def _text(vault: Vault, backup: Path, interaction: InteractionId) -> str | None:
+    """Puts the files of an interaction back from a copy, and reads them if that can be done."""
+    for path in sorted((backup / "sealed").rglob(f"{interaction.hex()}.*")):
+        put_back(vault, path)
+    try:
+        return Transcript.decode(vault.read(interaction, TRANSCRIPT)).text
+    except KeysError:
+        return None
+
+
+def _check(stage: Stage, backup: Path, done: Erasure) -> None:
+    receipt = shutil.copy(done.receipt, stage.folder / "erasure.receipt")
+    key = done.statement.log_key
+    args = [sys.executable, "-m", "keys.verify", receipt, "--log-key", key, "--copy", str(backup)]
+    result = subprocess.run(args, capture_output=True, text=True, check=False)
+    dead = sum(line.startswith("erased  ") for line in result.stdout.splitlines())
+    stage.tell("python -m keys.verify erasure.receipt --log-key … --copy backup")
+    stage.claim("the receipt verifies under the vault's log key", holds=result.returncode == 0)
+    stage.claim(f"it names the {dead} files of the backup that are dead", holds=dead > 0)
+    forged = Path(receipt).read_text().replace('"confirmed"', '"failed"', 1)
+    Path(receipt).write_text(forged)
+    result = subprocess.run(args, capture_output=True, text=True, check=False)
+    stage.claim("control: with one word changed it does not", holds=result.returncode == 5)
+
+
+def _honest(stage: Stage, statement: Statement) -> None:
+    stage.title("How much to believe")
+    for anchor in statement.anchors:
+        stage.tell(f"anchor: {anchor.anchor}, level {anchor.level} of A (best) to E.")
+        stage.tell(anchor.rests_on + ".")
+    for row in (*statement.residual, *statement.does_not_prove):
+        stage.tell(f"not proved: {row}.")
+
+
+def _where_next(stage: Stage) -> None:
+    if stage.broken:
+        stage.it.say(f"\n[bold red]{len(stage.broken)} claim(s) did not hold.[/]")
+        return
+    stage.it.say("\n[bold]Your turn:[/]")
+    for line in (
+        "anechoic ingest FILES…       hear your own recordings",
+        "anechoic history             what is held",
+        "anechoic forget ID           erase, with a receipt",
+        "anechoic doctor              what weakens erasure on this machine",
+    ):
+        stage.it.say(f"   {escape(line)}")

@@ -1,0 +1,71 @@
+"""The doctor: what on this machine weakens erasure or keeps the pipeline from working.
+
+Looks at a vault from outside and opens none, so that it helps most when one does not open.
+"""
+
+import ctypes.util
+from pathlib import Path
+
+from keys.anchor.medium import Medium, level_of, medium_of
+from pipeline import machine, models
+from pipeline.errors import NoModel
+from pipeline.machine import BAD, OK, WARN, Finding
+
+
+def findings(vault: Path, anchors: Path) -> list[Finding]:
+    """Returns everything looked at, in the order in which a person should act on it."""
+    return [
+        _anchor(anchors),
+        _apart(vault, anchors),
+        _file_system(vault),
+        machine.swap(),
+        machine.core_dumps(),
+        *(machine.permissions(path) for path in (vault, anchors) if path.exists()),
+        _model(),
+        _sound(),
+    ]
+
+
+def _anchor(anchors: Path) -> Finding:
+    level = level_of(medium_of(anchors))
+    state = OK if level.letter < "D" else WARN
+    remedy = "" if state == OK else "put ANECHOIC_ANCHOR_DIR on ext4 or xfs, on a disk of its own"
+    return Finding("anchor", state, f"level {level.letter}: {level.rests_on}", remedy)
+
+
+def _apart(vault: Path, anchors: Path) -> Finding:
+    inside = anchors.resolve().is_relative_to(vault.resolve())
+    if not inside:
+        return Finding(
+            "anchor apart",
+            WARN,
+            f"{anchors} is outside the vault; whether backups take it cannot be seen from here",
+            f"leave {anchors} out of every backup: a copy of it revives what was erased after",
+        )
+    return Finding("anchor apart", BAD, f"{anchors} is inside the vault", "set ANECHOIC_ANCHOR_DIR")
+
+
+def _file_system(vault: Path) -> Finding:
+    medium: Medium = medium_of(vault)
+    return Finding("vault", OK, f"{vault} on {medium.filesystem}: any file system will do")
+
+
+def _model() -> Finding:
+    try:
+        return Finding("model", OK, str(models.find(None)))
+    except NoModel as error:
+        return Finding("model", WARN, str(error), "anechoic model fetch")
+
+
+def _sound() -> Finding:
+    if ctypes.util.find_library("portaudio") is None:
+        return Finding(
+            "sound", WARN, "the library PortAudio is missing", "apt-get install libportaudio2"
+        )
+    import sounddevice
+
+    devices = sounddevice.query_devices()
+    inputs = sum(device["max_input_channels"] > 0 for device in devices)
+    if inputs:
+        return Finding("sound", OK, f"PortAudio, {inputs} device(s) to record from")
+    return Finding("sound", WARN, "PortAudio, and no device to record from", "plug one in")
