@@ -1,9 +1,10 @@
 """The entries of the log: one line each, of random ids, commitments and kinds, never content.
 
-Exactly the grammar of SPEC section 5.2; `parse_entry` and `format` are inverses, and everything
+Exactly the grammar of SPEC section 5.2; `parse_line` and `line_of` are inverses, and everything
 else is `Malformed`. A new kind of entry is a new class here and a new line there.
 """
 
+import re
 from dataclasses import dataclass
 
 from keys.errors import Malformed
@@ -61,7 +62,7 @@ class SealedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An act on interactions that leaves them as they are: `read`, `disclose` or `discard`."""
+    """An act on one or more interactions: `read`, `disclose` or `discard`; `how` is a kind."""
 
     act: str
     how: str
@@ -94,6 +95,9 @@ def origin_of(vault: VaultId) -> str:
 
 Entry = Begun | Created | SealedEntry | Noted | ErasedEntry
 NOTED_ACTS = ("read", "disclose", "discard")
+NUMBER_END = 2**63
+"""The end of the numbers that entries and receipts hold, so that any language can hold them."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def line_of(index: int, entry: Entry) -> bytes:
@@ -105,11 +109,13 @@ def parse_line(line: bytes | bytearray, vault: VaultId) -> tuple[int, Entry]:
     """Parses one line of the log of `vault`; raises `Malformed`."""
     try:
         number, text = bytes(line).decode("ascii").split(" ", 1)
-        index, entry = int(number), _parse_entry(text.split(" "), vault)
+        index, entry = _parse_number(number), _parse_entry(text.split(" "), vault)
     except (ValueError, IndexError) as error:
         raise Malformed("a line of the log is not in its form") from error
     if line_of(index, entry) != line:
         raise Malformed(f"line {index} of the log is not in its canonical form")
+    if isinstance(entry, Begun) != (index == 0) or getattr(entry, "vault", vault) != vault:
+        raise Malformed(f"line {index}: the log of a vault starts with its name, once")
     return index, entry
 
 
@@ -117,24 +123,31 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
     act, rest = words[0], words[1:]
     if act == "anechoic-log/1":
         return Begun(VaultId(parse_id(rest[0])))
-    if act == "create":
+    if act == "create" and rest[1:]:
         return Created(InteractionId(parse_id(rest[0])), tuple(map(_parse_slot, rest[1:])))
     if act == "seal":
         ids = InteractionId(parse_id(rest[0])), ArtefactId(parse_id(rest[1]))
-        label = Label(vault, *ids, rest[2], Slot(int(rest[3])))
+        label = Label(vault, *ids, rest[2], Slot(_parse_number(rest[3])))
         return SealedEntry(label, parse_hash(rest[4]))
     if act == "erase":
-        old, new = rest[1].split(":")
+        old, new = map(_parse_number, rest[1].split(":"))
         plan = PlanId(parse_id(rest[0]))
-        return ErasedEntry(plan, Epoch(int(old)), Epoch(int(new)), parse_hash(rest[2]))
-    if act in NOTED_ACTS and KIND.fullmatch(rest[0]):
+        return ErasedEntry(plan, Epoch(old), Epoch(new), parse_hash(rest[2]))
+    if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
         return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
     raise Malformed("a line of the log is of no known kind")
 
 
 def _parse_slot(word: str) -> tuple[Slot, Commitment]:
     slot, value = word.split(":")
-    return Slot(int(slot)), Commitment(parse_hash(value))
+    return Slot(_parse_number(slot)), Commitment(parse_hash(value))
+
+
+def _parse_number(word: str) -> int:
+    # int() alone would also take a sign, which would come back from `line_of` as it was.
+    if not _NUMBER.fullmatch(word) or int(word) >= NUMBER_END:
+        raise Malformed("a number in the log is from 0 to 2^63-1, in plain decimal digits")
+    return int(word)
 
 
 def parse_id(word: str) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keys.durable import Disk
 from keys.entry import Begun, Entry, line_of, origin_of, parse_line
-from keys.errors import Tampered
+from keys.errors import Malformed, Tampered
 from keys.merkle import (
     HASH_SIZE,
     Hash,
@@ -62,9 +62,12 @@ class Log:
             self.open()
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Appends entries and returns the index of the first; durable on return."""
+        """Appends entries and returns the index of the first; durable on return.
+
+        Raises `Malformed`, before anything is written, for an entry that could not be read again.
+        """
         first = self.size
-        lines = [line_of(first + n, entry) for n, entry in enumerate(entries)]
+        lines = [self._line(first + n, entry) for n, entry in enumerate(entries)]
         data = b"".join(line + b"\n" for line in lines)
         end, self._end = self._end, -1  # an error or Ctrl-C in here makes `refresh` recover
         self._disk.write(self._entries, end, data)
@@ -116,6 +119,12 @@ class Log:
             if leaf_hash(line_of(index, entry)) != self._read_hash(stored_index(0, index)):
                 raise Tampered(f"entry {index} of the log is not the one that was hashed")
 
+    def _line(self, index: int, entry: Entry) -> bytes:
+        line = line_of(index, entry)
+        if parse_line(line, self._vault) != (index, entry):
+            raise Malformed(f"entry {index} does not belong into the log of this vault")
+        return line
+
     def _parse(self, line: bytes, expected: int) -> tuple[int, Entry]:
         index, entry = parse_line(line, self._vault)
         if index != expected:
@@ -153,7 +162,10 @@ class Log:
             return False
         if not self.size:
             return True
-        return self._read_hash(stored_index(0, self.size - 1)) == leaf_hash(last_line)
+        last = self.size - 1  # its leaf, and the nodes above it that it completed
+        expected = stored_hashes(last, leaf_hash(last_line), self._read_hash)
+        at = stored_index(0, last)
+        return [self._read_hash(at + level) for level in range(len(expected))] == expected
 
     def _make_hashes(self) -> None:
         lines = [line_of(index, entry) for index, entry in self.scan()]
