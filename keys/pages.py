@@ -121,6 +121,8 @@ def seal_top(top: Top, root: Secret, head: bytes) -> bytes:
 def open_top(data: memoryview, root: Secret, head: bytes) -> tuple[Top, int]:
     """Opens the top page at the start of `data`; returns it with the bytes it took."""
     end = _LENGTH.size + (_LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else 0)
+    if end > len(data):  # not for the tag to find: a slice past the end would hide it
+        raise Tampered(f"the ring's top page is cut off: {len(data)} of {end} bytes")
     with _top_key(root) as key:
         plain = decrypt(key, NONCE_ZERO, data[_LENGTH.size : end], head, "the ring's top page")
     with plain:
@@ -168,30 +170,31 @@ class Journal:
     def open(self, data: memoryview) -> Iterator[tuple[int, Secret]]:
         """Yields (end offset, record) for each whole record; a torn end is passed over.
 
-        Raises `Tampered` when a record does not open and the next one does: no crash does that.
+        Raises `Tampered` when a record does not open and a later one does: no crash does that.
         """
         at, number = 0, 0
-        while (end := self._end(data, at)) is not None:
-            try:
-                record = self._open_one(data[at:end], number)
-            except Tampered:
-                if self._opens(data, end, number + 1):
-                    raise
-                return
-            yield end, record
-            at, number = end, number + 1
+        while (found := self._record_at(data, at, number)) is not None:
+            yield found
+            at, number = found[0], number + 1
+        if self._is_followed(data[at:], number):
+            raise Tampered(f"ring journal record {number} does not open, and one after it does")
+
+    def _is_followed(self, tail: memoryview, number: int) -> bool:
+        later = range(number + 1, number + 1 + len(tail) // (_NONCE_SIZE + TAG_SIZE))
+        starts = (at for at in range(1, len(tail)) if self._end(tail, at) is not None)
+        return any(self._record_at(tail, at, each) for at in starts for each in later)
+
+    def _record_at(self, data: memoryview, at: int, number: int) -> tuple[int, Secret] | None:
+        end = self._end(data, at)
+        try:
+            return None if end is None else (end, self._open_one(data[at:end], number))
+        except Tampered:
+            return None
 
     def _open_one(self, data: memoryview, number: int) -> Secret:
         body = data[_LENGTH.size :]
         nonce, sealed = bytes(body[:_NONCE_SIZE]), body[_NONCE_SIZE:]
         return decrypt(self._key, nonce, sealed, self._at(number), f"ring journal record {number}")
-
-    def _opens(self, data: memoryview, at: int, number: int) -> bool:
-        end = self._end(data, at)
-        try:
-            return end is not None and bool(self._open_one(data[at:end], number))
-        except Tampered:
-            return False
 
     def _end(self, data: memoryview, at: int) -> int | None:
         if len(data) - at < _LENGTH.size:

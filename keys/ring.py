@@ -245,6 +245,8 @@ class Ring:
         for epoch in self._epochs_on_disk() - {self.epoch}:
             self._disk.delete(self._state_path(epoch))
         self._drop_tail(self._state_path(self.epoch), end)
+        if self._records:  # a killed process may have left the last in the system's cache alone
+            self._disk.sync(self._state_path(self.epoch))
         frames = 1 + max((ref.frame for ref in self._top.pages.values()), default=-1)
         self._drop_tail(self._pages_path, frames * FRAME_SIZE)
         return self._intent
