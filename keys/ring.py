@@ -76,6 +76,7 @@ class Ring:
         should and does not.
         """
         self._forget_state()
+        self._roots.settle()
         intent = self._recover()
         if intent is not None:
             self._rotate(intent)

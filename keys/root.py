@@ -66,6 +66,11 @@ class Roots:
             anchor.write(fresh.head.epoch, share)
         self.wipe(keep=fresh.head.epoch)
 
+    def settle(self) -> None:
+        """Makes durable whatever the anchors show now, wherever a killed process left them."""
+        for anchor in self.anchors:
+            anchor.settle()
+
     def wipe(self, keep: Epoch) -> None:
         """Destroys the shares of every epoch but `keep`, in every anchor."""
         for anchor in self.anchors:

@@ -35,5 +35,11 @@ class Anchor(Protocol):
     def wipe(self, keep: Epoch) -> None:
         """Destroys the shares of every epoch but `keep`; unreadable on return."""
 
+    def settle(self) -> None:
+        """Makes durable what `shares` returns; recovery asks for it before it relies on that.
+
+        Before an old share goes the new one must be durable, and before "gone" is said, its going.
+        """
+
     def level(self) -> Level:
         """Returns the level measured now, on this machine."""

@@ -50,13 +50,15 @@ class FileAnchor:
 
     def wipe(self, keep: Epoch) -> None:
         """Overwrites with zeros every place that does not hold the share of `keep`, and syncs."""
-        # A killed process may have left a share, or its wiping, in the system's cache alone: before
-        # the old share goes the new one must be durable, and before "gone" is said the zeros.
-        self._disk.sync(self._path)
         stale = [n for n, place in enumerate(self._places()) if self._is_stale(place, keep)]
         for place in stale:
             self._disk.write(self._path, place * PLACE_SIZE, bytes(PLACE_SIZE))
         if stale:
+            self._disk.sync(self._path)
+
+    def settle(self) -> None:
+        """Syncs the file: a killed process may have left a share, or its wiping, unsynced."""
+        if self._disk.size(self._path) is not None:
             self._disk.sync(self._path)
 
     def level(self) -> Level:
