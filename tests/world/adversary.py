@@ -117,6 +117,9 @@ class _Held:
     def wipe(self, keep: Epoch) -> None:
         raise AssertionError(keep)
 
+    def settle(self) -> None:
+        pass
+
     def level(self) -> Level:
         return Level("E", "what an adversary holds")
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from keys.durable import Buffer
@@ -102,7 +103,7 @@ class Medium:
 
     def pruned(self) -> "Medium":
         """Returns the medium as a reboot finds it: what lies in a lost directory is lost."""
-        there = frozenset(d for d in self.directories if set(d.parents) <= self.directories)
+        there = _reachable(self.directories)
         names = {path: file for path, file in self.names.items() if path.parent in there}
         return replace(self, directories=there, names=names)
 
@@ -112,8 +113,8 @@ class Medium:
 
     def raw(self, directory: Path) -> list[bytes]:
         """Returns all content that files made under `directory` left, with a name or freed."""
-        made = {n for n, path in self.origin.items() if directory in path.parents}
-        made |= {n for path, n in self.names.items() if directory in path.parents}
+        made = {n for n, path in self.origin.items() if is_under(directory, path)}
+        made |= {n for path, n in self.names.items() if is_under(directory, path)}
         return [self.contents.get(n, b"") for n in sorted(made)]
 
 
@@ -123,6 +124,17 @@ def _rename(names: dict[Path, int], path: Path, file: int | None, before: Path |
         names.pop(before, None)
     if file is not None:
         names[path] = file
+
+
+@cache
+def _reachable(directories: frozenset[Path]) -> frozenset[Path]:
+    return frozenset(each for each in directories if set(each.parents) <= directories)
+
+
+@cache
+def is_under(directory: Path, path: Path) -> bool:
+    """Tells whether the path lies in the directory, at any depth."""
+    return directory in path.parents
 
 
 def two_parts(size: int) -> list[int]:
@@ -171,7 +183,7 @@ class SimulatedDisk:
 
     def versions(self, *, outside: Path) -> list[bytes]:
         """Returns each version of each file that was not in the directory `outside`."""
-        return [data for path, data in self.history if outside not in path.parents]
+        return [data for path, data in self.history if not is_under(outside, path)]
 
     # What keys.durable.Disk asks for
 
