@@ -8,11 +8,13 @@ time of the erasure; nothing that was said, and nothing derived from it that cou
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Self
 
-from keys.entry import ErasedEntry, line_of, origin_of, parse_hash, parse_id
+from keys.entry import NUMBER_END, ErasedEntry, line_of, origin_of, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.merkle import leaf_hash, verify_inclusion
 from keys.model import KIND, Epoch, PlanId, VaultId
@@ -37,7 +39,7 @@ TECHNIQUE = (
     "key ring; the statement's fields are modelled on the certificate of sanitization of NIST SP "
     "800-88r2; no claim to NIST Purge is made"
 )
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,10 @@ class Statement:
     def parse(cls, data: bytes) -> Self:
         """Parses exactly the canonical JSON; raises `Malformed`."""
         try:
-            fields = json.loads(data.decode("ascii"))
-            if fields.pop("format") != FORMAT:
+            row = json.loads(data.decode("ascii"))
+            if row.pop("format") != FORMAT:
                 raise Malformed(f"not a receipt of the format {FORMAT}")
-            statement = cls(**{**fields, **_nested(fields)})
+            statement = cls(**{**row, **_nested(row)})
             statement.check()
             same = statement.encode() == data
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -129,11 +131,13 @@ class Statement:
 
     def check(self) -> None:
         """Raises `Malformed` where a field has not the form that its name promises."""
+        for value in _leaves(self):
+            _check_leaf(value)
         parse_id(self.vault), parse_id(self.plan)
         if self.verdict not in VERDICTS or self.epoch_to <= self.epoch_from:
             raise Malformed("the receipt's verdict or epochs make no sense")
-        if not all(_TIME.fullmatch(time) for time in (self.requested_at, self.erased_at)):
-            raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
+        _check_time(self.requested_at)
+        _check_time(self.erased_at)
         for interaction in self.erased:
             _check_interaction(interaction)
 
@@ -172,13 +176,16 @@ class Verified:
 
 def parse_receipt(data: bytes) -> Receipt:
     """Parses exactly what `Receipt.encode` writes; raises `Malformed`."""
-    statement, found, proof = data.partition(b"\n\n")
+    statement, found, text = data.partition(b"\n\n")
     if not found:
         raise Malformed("not a receipt: expected a statement, an empty line and a proof")
     try:
-        return Receipt(Statement.parse(statement), LogProof.parse(proof.decode("utf-8")))
+        proof = LogProof.parse(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Malformed("the receipt's proof is not UTF-8") from error
+    if proof.extra is not None:  # nobody signs it, so anybody could have added it
+        raise Malformed("the receipt's proof carries extra data, and a receipt has none")
+    return Receipt(Statement.parse(statement), proof)
 
 
 def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
@@ -203,22 +210,40 @@ def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
     return Verified(statement, key, checkpoint, proof.index)
 
 
-def _nested(fields: dict[str, Any]) -> dict[str, Any]:
+def _nested(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "anchors": tuple(AnchorLevel(**row) for row in fields["anchors"]),
-        "erased": tuple(parse_interaction(row) for row in fields["erased"]),
-        "checks": tuple(Check(**row) for row in fields["checks"]),
-        **{name: _texts(fields[name]) for name in _LISTS},
+        "anchors": tuple(AnchorLevel(**anchor) for anchor in row["anchors"]),
+        "erased": tuple(parse_interaction(it) for it in row["erased"]),
+        "checks": tuple(Check(**check) for check in row["checks"]),
+        **{name: tuple(row[name]) for name in _LISTS},
     }
 
 
 _LISTS = ("kept", "disclosed", "residual", "proves", "does_not_prove")
 
 
-def _texts(rows: list[str]) -> tuple[str, ...]:
-    if not all(isinstance(row, str) for row in rows):
-        raise Malformed("a list of sentences in the receipt holds something else")
-    return tuple(rows)
+def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
+    """Yields every text and number in a value of this module, with the type it must be of."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _leaves(getattr(value, field.name), field.type)
+    else:
+        yield wanted, value
+
+
+def _check_leaf(leaf: tuple[object, object]) -> None:
+    # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach the
+    # terminal of whoever verifies, nor a half of a surrogate pair.
+    wanted, value = leaf
+    if type(value) is not wanted:
+        raise Malformed(f"the receipt's statement has {type(value)}, expected {wanted}")
+    if isinstance(value, str) and not value.isprintable():
+        raise Malformed("a text in the receipt's statement has characters that do not print")
+    if isinstance(value, int) and not 0 <= value < NUMBER_END:
+        raise Malformed("a number in the receipt's statement is not from 0 to 2^63-1")
 
 
 def parse_interaction(row: dict[str, Any]) -> DeadInteraction:
@@ -228,11 +253,21 @@ def parse_interaction(row: dict[str, Any]) -> DeadInteraction:
     return DeadInteraction(**{**row, "slots": slots, "artefacts": artefacts})
 
 
+def _check_time(time: str) -> None:
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        time = ""
+    if not _TIME.fullmatch(time):
+        raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
+
+
 def _check_interaction(row: DeadInteraction) -> None:
     parse_id(row.interaction)
+    slots = {slot.slot for slot in row.slots}
     for slot in row.slots:
         parse_hash(slot.commitment)
     for artefact in row.artefacts:
         parse_id(artefact.artefact), parse_hash(artefact.header)
-        if not KIND.fullmatch(artefact.kind) or artefact.slot not in {s.slot for s in row.slots}:
+        if not KIND.fullmatch(artefact.kind) or artefact.slot not in slots:
             raise Malformed("a sealed file in the receipt is of no kind, or under no erased slot")
