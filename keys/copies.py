@@ -1,24 +1,42 @@
-"""Finds sealed files in a copy of anything: a file, a folder, a tar file of whatever compression.
+"""Finds sealed files in a copy: a file, a folder, a tar file; plain or in gzip, bzip2 or xz.
 
 Reads headers only, by their magic, whatever the files are called; opens nothing, needs no key.
+Refuses to pass over in silence what could hold sealed files and cannot be read: a folder raises, a
+file or tar file is named as found and damaged. Looks into a tar file, not into one inside another.
 """
 
+import bz2
+import errno
+import gzip
+import lzma
 import os
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from keys.errors import Malformed
 from keys.sealed import HEADER_SIZE, MAGIC, Header, parse_header
 
 LIVE, ERASED, UNKNOWN = "live", "erased", "unknown"
+_COMPRESSED: dict[bytes, Callable[[Path], object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+_TAR_NAMES = {".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst"}
+# What the readers of a damaged or hostile file raise, between them.
+_UNREADABLE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sealed file in a copy: where, and its header, or None when that is damaged."""
+    """A sealed file in a copy: where, and its header.
+
+    The header is None when it is damaged, and when `name` is a file that cannot be read to its end.
+    """
 
     name: str
     header: Header | None
@@ -27,47 +45,55 @@ class Found:
 def find_sealed(path: Path) -> Iterator[Found]:
     """Yields every sealed file at or below `path`; raises `FileNotFoundError`, `OSError`."""
     if path.is_dir():
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=_raise):
             folders.sort()
             for name in sorted(names):
                 yield from _in_file(Path(folder) / name)
-    else:
+    elif path.is_file():
         yield from _in_file(path)
+    else:
+        raise FileNotFoundError(errno.ENOENT, "neither a file nor a folder", str(path))
 
 
 def _in_file(path: Path) -> Iterator[Found]:
-    if not path.is_file():
+    if not path.is_file():  # a pipe would never end
         return
-    with path.open("rb") as file:
-        first = file.read(HEADER_SIZE)
-    if first.startswith(MAGIC):
-        yield Found(str(path), _header(first))
-    elif _maybe_tar(path, first):
-        yield from _in_tar(path)
-
-
-def _maybe_tar(path: Path, first: bytes) -> bool:
-    names = "".join(path.suffixes[-2:])
-    compressed = first.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"))
-    return ".tar" in names or path.suffix in {".tgz", ".txz", ".tbz2"} or compressed or _ustar(path)
-
-
-def _ustar(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(257)
-        return file.read(5) == b"ustar"
-
-
-def _in_tar(path: Path) -> Iterator[Found]:
     try:
-        with tarfile.open(path, "r|*") as tar:
-            for member in tar:
-                content: IO[bytes] | None = tar.extractfile(member) if member.isfile() else None
-                first = content.read(HEADER_SIZE) if content else b""
-                if first.startswith(MAGIC):
-                    yield Found(f"{path}:{member.name}", _header(first))
-    except (tarfile.TarError, EOFError) as error:
-        raise Malformed(f"{path}: not a tar file that can be read to its end ({error})") from error
+        with _open(path) as file:
+            yield from _in_content(path, file)
+    except _UNREADABLE:
+        yield Found(str(path), None)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        first = file.read(6)
+    for magic, opener in _COMPRESSED.items():
+        if first.startswith(magic):
+            return cast(IO[bytes], opener(path))
+    return path.open("rb")
+
+
+def _in_content(path: Path, file: IO[bytes]) -> Iterator[Found]:
+    first = file.read(tarfile.BLOCKSIZE)
+    if first.startswith(MAGIC):
+        yield Found(str(path), _header(first[:HEADER_SIZE]))
+    elif first[257:262] == b"ustar" or _TAR_NAMES.intersection(path.suffixes):
+        file.seek(0)
+        yield from _in_tar(path, file)
+
+
+def _in_tar(path: Path, file: IO[bytes]) -> Iterator[Found]:
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isfile() else None
+            first = content.read(HEADER_SIZE) if content else b""
+            if first.startswith(MAGIC):
+                yield Found(f"{path}:{member.name}", _header(first))
+        # The library takes a damaged header for the end; the true end is a block of zeros.
+        file.seek(tar.offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            yield Found(str(path), None)
 
 
 def _header(first: bytes) -> Header | None:
@@ -75,3 +101,7 @@ def _header(first: bytes) -> Header | None:
         return parse_header(first)
     except Malformed:
         return None
+
+
+def _raise(error: OSError) -> None:
+    raise error

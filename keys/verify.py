@@ -2,7 +2,7 @@
 
 Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
 verdict, read this file, then `receipt.verify`, `merkle.verify_inclusion` and `note.open_note`.
-Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify.
+Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be read.
 """
 
 import argparse
@@ -14,8 +14,9 @@ from pathlib import Path
 
 from keys.copies import ERASED, UNKNOWN, Found, find_sealed
 from keys.errors import KeysError, Malformed
+from keys.model import Label
 from keys.note import VerifierKey
-from keys.receipt import Verified, verify
+from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
 
@@ -38,17 +39,38 @@ def verify_file(path: Path, trusted: VerifierKey | None) -> Outcome:
 
 
 def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """Tells of each sealed file found whether these receipts call it erased, or it is unknown."""
-    dead = {
-        h for outcome in outcomes if outcome.verified for h in outcome.verified.statement.headers
-    }
+    """Tells of each sealed file found whether these receipts call it erased, or it is unknown.
+
+    Only a confirmed receipt counts, and only for files whose header says what the receipt says.
+    """
+    statements = [outcome.verified.statement for outcome in outcomes if outcome.verified]
+    dead = {row for it in statements if it.verdict == CONFIRMED for row in _dead(it)}
     return [
-        (it.name, ERASED if it.header and it.header.hash.hex() in dead else UNKNOWN) for it in found
+        (
+            it.name,
+            ERASED if it.header and _row(it.header.label, it.header.hash) in dead else UNKNOWN,
+        )
+        for it in found
     ]
 
 
+def _dead(statement: Statement) -> Iterable[tuple[object, ...]]:
+    for row in statement.erased:
+        for it in row.artefacts:
+            ids = statement.vault, row.interaction, it.artefact
+            yield *ids, it.kind, it.slot, it.header
+
+
+def _row(label: Label, header: bytes) -> tuple[object, ...]:
+    ids = label.vault.hex(), label.interaction.hex(), label.artefact.hex()
+    return *ids, label.kind, label.slot, header.hex()
+
+
 def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
-    """Returns the verdict of one receipt as lines for a person."""
+    """Returns the verdict of one receipt as lines for a person.
+
+    What is proved and what is not are this program's words; the signer's own can only add limits.
+    """
     if outcome.verified is None:
         return [f"{outcome.path}: DOES NOT VERIFY: {outcome.problem}"]
     it, statement = outcome.verified, outcome.verified.statement
@@ -64,8 +86,8 @@ def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
         *(f"  kept      {row}" for row in statement.kept),
         *(f"  disclosed {row}" for row in statement.disclosed),
         *(f"  residual  {row}" for row in statement.residual),
-        *(f"  proves    {row}" for row in statement.proves),
-        *(f"  NOT       {row}" for row in statement.does_not_prove),
+        *(f"  proves    {row}" for row in PROVES),
+        *(f"  NOT       {row}" for row in dict.fromkeys(DOES_NOT_PROVE + statement.does_not_prove)),
     ]
 
 
@@ -89,14 +111,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verifier; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        trusted = VerifierKey.parse(options.log_key) if options.log_key else None
+        trusted = options.log_key
         outcomes = [verify_file(path, trusted) for path in options.receipts]
         copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     except FileNotFoundError as error:
-        sys.stderr.write(f"no such file: {error.filename}\n")
+        sys.stderr.write(printable(f"no such file: {error.filename}") + "\n")
         return NO_FILE
-    except (Malformed, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+    except OSError as error:
+        sys.stderr.write(printable(str(error)) + "\n")
         return DOES_NOT_VERIFY
     _print(outcomes, copies, options.json, key_was_given=trusted is not None)
     return OK if all(outcome.verified for outcome in outcomes) else DOES_NOT_VERIFY
@@ -114,19 +136,33 @@ def _print(
         document = {"receipts": [as_json(outcome) for outcome in outcomes], "copies": files}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    for outcome in outcomes:
-        sys.stdout.write("\n".join(explain(outcome, key_was_given=key_was_given)) + "\n")
-    for name, state in copies:
-        sys.stdout.write(f"{state:8} {name}\n")
+    lines = [line for it in outcomes for line in explain(it, key_was_given=key_was_given)]
+    lines += [f"{state:8} {name}" for name, state in copies]
+    for line in lines:
+        sys.stdout.write(printable(line) + "\n")
+
+
+def printable(line: str) -> str:
+    """Returns the line as it is, or escaped: a file's name may hold a newline or worse."""
+    return line if line.isprintable() else ascii(line)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="keys.verify", description="Verify erasure receipts.")
     parser.add_argument("receipts", metavar="RECEIPT", nargs="+", type=Path)
-    parser.add_argument("--log-key", metavar="VKEY", help="the log key that you trust")
+    parser.add_argument(
+        "--log-key", metavar="VKEY", type=_log_key, help="the log key that you trust"
+    )
     parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
+
+
+def _log_key(text: str) -> VerifierKey:
+    try:
+        return VerifierKey.parse(text)
+    except Malformed as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":
