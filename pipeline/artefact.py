@@ -7,12 +7,13 @@ mono, 16 bit); everything descriptive is in here because only ids, kinds and siz
 import io
 import json
 from dataclasses import asdict, dataclass
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Self
 
 from pipeline.model import RATE_HZ, Word
+
+if TYPE_CHECKING:  # commands that show words need no samples, and start sooner without
+    import numpy as np
+    from numpy.typing import NDArray
 
 AUDIO, TRANSCRIPT, META, DISCLOSURE = "audio", "transcript", "meta", "disclosure"
 DEFAULT_PROFILE = "default"
@@ -82,7 +83,7 @@ class Disclosure:
         return cls(**{**row, "fields": tuple(row["fields"])})
 
 
-def encode_audio(pcm: NDArray[np.int16]) -> bytes:
+def encode_audio(pcm: "NDArray[np.int16]") -> bytes:
     """Returns samples (n, int16, 16 kHz) as FLAC, made in memory."""
     import soundfile
 
@@ -91,7 +92,7 @@ def encode_audio(pcm: NDArray[np.int16]) -> bytes:
     return out.getvalue()
 
 
-def decode_audio(flac: bytes | bytearray) -> NDArray[np.int16]:
+def decode_audio(flac: bytes | bytearray) -> "NDArray[np.int16]":
     """Returns the samples (n, int16, 16 kHz) of what `encode_audio` returned."""
     import soundfile
 

@@ -5,46 +5,76 @@ Everything heavy is imported by the command that needs it, so that `--help` is q
 """
 
 import argparse
+import errno
+import io
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
+_BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended
+_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "check that it is yours, and its permissions",
+    errno.EPERM: "check that it is yours, and its permissions",
+    errno.EROFS: "name a place that can be written",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a folder",
+    errno.EEXIST: "name another place",
+    errno.ENOSPC: "make room on that disk, then run this again",
+}
 EPILOG = """exit codes: 0 done, 1 failed, 2 usage, 3 no such thing, 4 erased, 5 tampered or does not
 verify, 6 busy, 7 anchor or passphrase missing or wrong, 8 no model or no audio device"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    options = parser().parse_args(argv)
-    from pipeline import machine
-
-    machine.harden()
+    _write_whatever_comes()
     try:
-        return _run(options)
+        options = parser().parse_args(argv)
+        code = _run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\nanechoic: stopped; what was complete is kept\n")
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or Python complains at exit
-        return 128 + 13
+    except BrokenPipeError:  # whoever read has seen enough
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or Python complains at exit
+        return _BROKEN_PIPE
+    return code
+
+
+def _write_whatever_comes() -> None:
+    """Makes words that the encoding of a stream lacks escapes, instead of the end of a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pipeline import commands
-
     try:
+        from pipeline import commands, machine
+
+        machine.harden()
         command: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
         return command(options)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 - the one place where every refusal ends
         code = _exit_code(error)
-        sys.stderr.write(f"anechoic: {_message(error, code)}\n")
+        _say(_message(error) if code is not None else _defect(error))
         return code or FAILED
+
+
+def _say(problem: str) -> None:
+    if sys.stderr.isatty():
+        from pipeline.terminal import Terminal
+
+        Terminal(as_json=False).problem(problem)
+    else:
+        sys.stderr.write(f"anechoic: {problem}\n")
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -70,21 +100,30 @@ def _exit_code(error: Exception) -> int | None:
     return next((code for kind, code in codes if isinstance(error, kind)), None)
 
 
-def _message(error: Exception, code: int | None) -> str:
+def _message(error: Exception) -> str:
+    from pipeline.terminal import printable
+
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    if code is not None:
-        return str(error)
-    # A defect. Its text may hold content, so only its kind and its places are shown.
+        what = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or type(error).__name__
+        return printable(f"{what}{why}; {_REMEDIES.get(error.errno or 0, 'then run this again')}")
+    return printable(str(error))
+
+
+def _defect(error: Exception) -> str:
+    """Tells of a defect by its kind and its places only: its text may hold content."""
+    import traceback
+
     places = traceback.extract_tb(error.__traceback__)
-    where = "\n".join(f"  {place.filename}:{place.lineno} in {place.name}" for place in places)
-    return f"internal error, please report it: {type(error).__name__}\n{where}"
+    where = ", ".join(f"{Path(it.filename).name}:{it.lineno} in {it.name}" for it in places)
+    return f"internal error, please report it: {type(error).__name__} at {where}"
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="anechoic",
+        allow_abbrev=False,
         description="A local voice assistant pipeline whose every echo can be erased, with proof.",
         epilog=EPILOG,
     )
@@ -99,16 +138,36 @@ def parser() -> argparse.ArgumentParser:
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
+def _add(
+    commands: "Commands[argparse.ArgumentParser]", name: str, what: str
+) -> argparse.ArgumentParser:
+    # Nothing may be abbreviated: of a command that erases, `--al` must not become `--all`.
+    description = f"{what[0].upper()}{what[1:]}."
+    it = commands.add_parser(name, help=what, description=description, allow_abbrev=False)
+    hidden = argparse.SUPPRESS  # people put these last as well, and mean the same
+    it.add_argument("--vault", type=Path, default=hidden, help=hidden)
+    it.add_argument("--json", action="store_true", default=hidden, help=hidden)
+    return it
+
+
+def _positive(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+
+
 def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
-    it = commands.add_parser("init", help="make a vault")
+    it = _add(commands, "init", "make a vault")
     it.add_argument("--anchor", default="file", metavar="SPEC", help="where the share lies: file")
     it.add_argument("--passphrase", action="store_true", help="ask for one, needed to open it")
-    it = commands.add_parser("ingest", help="hear sound files and seal what was said")
+    it = _add(commands, "ingest", "hear sound files and seal what was said")
     it.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="WAV, FLAC, OGG or folders")
     it.add_argument(
         "--profile", default="default", metavar="P", help="whose interactions these are"
     )
-    it.add_argument("--jobs", type=int, default=_jobs(), metavar="N", help="processes that hear")
+    it.add_argument(
+        "--jobs", type=_positive, default=_jobs(), metavar="N", help="processes that hear"
+    )
     it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
 
 
@@ -117,18 +176,18 @@ def _jobs() -> int:
 
 
 def _add_looking(commands: "Commands[argparse.ArgumentParser]") -> None:
-    it = commands.add_parser("history", help="list interactions, newest first")
-    it.add_argument("--limit", type=int, default=None, metavar="N", help="at most so many")
+    it = _add(commands, "history", "list interactions, newest first")
+    it.add_argument("--limit", type=_positive, default=None, metavar="N", help="at most so many")
     _add_filter(it)
-    it = commands.add_parser("show", help="show all that is known of an interaction")
+    it = _add(commands, "show", "show all that is known of an interaction")
     it.add_argument("id", metavar="ID")
-    it = commands.add_parser("play", help="play the audio of an interaction")
+    it = _add(commands, "play", "play the audio of an interaction")
     it.add_argument("id", metavar="ID")
-    it = commands.add_parser("export", help="copy an interaction out of the vault, sealed or plain")
+    it = _add(commands, "export", "copy an interaction out of the vault, sealed or plain")
     it.add_argument("id", metavar="ID")
     it.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write to")
     it.add_argument("--plain", action="store_true", help="readable by anyone; a disclosure")
-    it = commands.add_parser("search", help="find interactions whose transcript holds the words")
+    it = _add(commands, "search", "find interactions whose transcript holds the words")
     it.add_argument("words", nargs="+", metavar="WORDS")
 
 
@@ -139,7 +198,7 @@ def _add_filter(it: argparse.ArgumentParser) -> None:
 
 
 def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
-    it = commands.add_parser("forget", help="erase interactions, with a receipt")
+    it = _add(commands, "forget", "erase interactions, with a receipt")
     it.add_argument("ids", nargs="*", metavar="ID", help="ids, or the first four digits or more")
     it.add_argument("--last", action="store_true", help="the newest interaction")
     it.add_argument("--all", action="store_true", help="every interaction")
@@ -149,11 +208,11 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("--dry-run", action="store_true", help="show the plan, erase nothing")
     it.add_argument("--yes", action="store_true", help="do not ask")
     it.add_argument("--receipt", type=Path, metavar="FILE", help="write the receipt here as well")
-    it = commands.add_parser("verify", help="check receipts, and what copies still hold")
+    it = _add(commands, "verify", "check receipts, and what copies still hold")
     it.add_argument("receipts", nargs="+", type=Path, metavar="RECEIPT")
     it.add_argument("--log-key", metavar="VKEY", help="the log key that you trust")
     _add_copy(it)
-    it = commands.add_parser("audit", help="hold every file, key, log entry and receipt together")
+    it = _add(commands, "audit", "hold every file, key, log entry and receipt together")
     _add_copy(it)
 
 
@@ -163,13 +222,13 @@ def _add_copy(it: argparse.ArgumentParser) -> None:
 
 
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
-    commands.add_parser("doctor", help="what weakens erasure on this machine, and what to do")
-    it = commands.add_parser("model", help="list or fetch recognition models")
+    _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
+    it = _add(commands, "model", "list or fetch recognition models")
     acts = it.add_subparsers(dest="act", metavar="list|fetch", required=True)
-    acts.add_parser("list", help="models that can be had, and those installed")
-    fetch = acts.add_parser("fetch", help="fetch a model and check every file of it")
+    _add(acts, "list", "models that can be had, and those installed")
+    fetch = _add(acts, "fetch", "fetch a model and check every file of it")
     fetch.add_argument("name", nargs="?", metavar="NAME", help="default: the best that can be had")
-    it = commands.add_parser("demo", help="the whole story on the samples, in a minute")
+    it = _add(commands, "demo", "the whole story on the samples, in a minute")
     it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
 
 

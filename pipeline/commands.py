@@ -4,27 +4,26 @@ No logic of its own beyond asking and showing: whatever changes a vault is in th
 Each takes the parsed options and returns the exit code.
 """
 
-import getpass
 import os
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from keys.copies import UNKNOWN, find_sealed
-from keys.errors import AnchorFailure, KeysError
+from keys.errors import AnchorFailure, Erased, KeysError, Malformed
 from keys.note import VerifierKey
 from keys.receipt import CONFIRMED
 from keys.verify import Outcome, as_json, explain, states, verify_file
 from pipeline import audit as auditing
-from pipeline import doctor as checking
-from pipeline import erase, machine, models, places, share, views
+from pipeline import erase, machine, places, share, views
 from pipeline import history as looking
 from pipeline.errors import Refused
 from pipeline.plan import Plan, make_plan, plan_ids
 from pipeline.select import Selection, parse_time, select
 from pipeline.session import acting, create_vault, exists, now, open_vault
-from pipeline.terminal import Terminal
+from pipeline.terminal import Terminal, safe
 from pipeline.vault import Vault
 
 DONE, FAILED, DOES_NOT_VERIFY = 0, 1, 5
@@ -33,15 +32,16 @@ DONE, FAILED, DOES_NOT_VERIFY = 0, 1, 5
 def init(options: Namespace) -> int:
     """Makes a vault."""
     it = Terminal(as_json=options.json)
-    directory = places.vault_directory(options.vault)
+    directory, anchors = _apart(options)
     passphrase = _new_passphrase() if options.passphrase else None
-    vault = create_vault(directory, places.anchor_directory(), options.anchor, passphrase)
+    vault = create_vault(directory, anchors, options.anchor, passphrase)
     views.vault_made(it, vault)
     return DONE
 
 
 def ingest(options: Namespace) -> int:
     """Hears files and folders, and seals what was said."""
+    from pipeline import models
     from pipeline.hear import Recognisers
     from pipeline.ingest import Request
     from pipeline.listening import ingesting
@@ -62,9 +62,10 @@ def ingest(options: Namespace) -> int:
 def history(options: Namespace) -> int:
     """Lists interactions."""
     it = Terminal(as_json=options.json)
+    which = _filter(options)
     vault = _vault(options, it)
     with acting(vault):
-        found = looking.history(vault, _filter(options), options.limit)
+        found = looking.history(vault, which, options.limit)
     views.rows(it, found)
     return DONE
 
@@ -119,8 +120,10 @@ def export(options: Namespace) -> int:
 def forget(options: Namespace) -> int:
     """Shows the plan, asks, erases, and writes the receipt."""
     it = Terminal(as_json=options.json)
+    _check_target(options.receipt)
+    selection = _selection(options)
     vault = _vault(options, it)
-    plan = _plan(options, vault, it)
+    plan = _plan(options, selection, vault, it)
     if options.dry_run:
         views.dry_run(it, plan)
         return DONE
@@ -129,18 +132,19 @@ def forget(options: Namespace) -> int:
         return FAILED
     with acting(vault):
         # Planned again under the same lock as the erasure: what was erased meanwhile drops out.
-        plan = make_plan(vault, plan_ids(plan), plan.requested_at, only_audio=bool(options.only))
+        ids, only_audio = plan_ids(plan), bool(options.only)
+        plan = _still_to_do(make_plan(vault, ids, plan.requested_at, only_audio=only_audio))
         done = erase.erase(vault, plan, now)
-    if options.receipt:
-        options.receipt.write_bytes(done.receipt.read_bytes())
     views.erasure(it, done)
+    if options.receipt:
+        shutil.copyfile(done.receipt, options.receipt)
     return DONE if done.statement.verdict == CONFIRMED else FAILED
 
 
 def verify(options: Namespace) -> int:
     """Checks receipts without a vault; where there is one, tells live from unknown as well."""
     it = Terminal(as_json=options.json)
-    given = VerifierKey.parse(options.log_key) if options.log_key else None
+    given = _log_key(options.log_key) if options.log_key else None
     outcomes = [verify_file(path, given) for path in options.receipts]
     copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     vault = _vault_if_any(options, it)
@@ -167,19 +171,23 @@ def audit(options: Namespace) -> int:
 
 def doctor(options: Namespace) -> int:
     """Says what weakens erasure on this machine, and what to do."""
+    from pipeline.doctor import findings
+
     it = Terminal(as_json=options.json)
-    findings = checking.findings(places.vault_directory(options.vault), places.anchor_directory())
-    views.findings(it, findings)
-    return FAILED if any(finding.state == machine.BAD for finding in findings) else DONE
+    found = findings(places.vault_directory(options.vault), places.anchor_directory())
+    views.findings(it, found)
+    return FAILED if any(finding.state == machine.BAD for finding in found) else DONE
 
 
 def model(options: Namespace) -> int:
     """Lists or fetches recognition models."""
+    from pipeline import models
+
     it = Terminal(as_json=options.json)
     if options.act == "list":
-        views.models(
-            it, models.MODELS, {found.model.name: found.path for found in models.installed()}
-        )
+        installed = {found.model.name: found.path for found in models.installed()}
+        named = os.environ.get(models.VARIABLE)
+        views.models(it, models.MODELS, installed, Path(named) if named else None)
         return DONE
     views.fetched(it, views.fetching(it, options.name))
     return DONE
@@ -187,17 +195,30 @@ def model(options: Namespace) -> int:
 
 def demo(options: Namespace) -> int:
     """Tells the whole story on the samples, in a vault of its own that is gone afterwards."""
+    from pipeline import models
     from pipeline.demo import run
 
     return run(Terminal(as_json=options.json), models.find(options.model))
 
 
-def _vault(options: Namespace, it: Terminal) -> Vault:
+def _apart(options: Namespace) -> tuple[Path, Path]:
+    """Returns where the vault and its anchor belong; raises `Refused` for one inside the other."""
     directory, anchors = places.vault_directory(options.vault), places.anchor_directory()
+    if anchors.resolve().is_relative_to(directory.resolve()):
+        raise Refused(
+            f"the anchor directory {anchors} is inside the vault {directory}, so every copy of the "
+            "vault would carry the means to revive what was erased: set ANECHOIC_ANCHOR_DIR to a "
+            "place outside it"
+        )
+    return directory, anchors
+
+
+def _vault(options: Namespace, it: Terminal) -> Vault:
+    directory, anchors = _apart(options)
     if exists(directory):
         return open_vault(directory, anchors, _ask_passphrase)
     vault = create_vault(directory, anchors)
-    it.say(f"made a new vault in {directory}, its anchor in {anchors}")
+    it.say(safe(f"made a new vault in {directory}, its anchor in {anchors}"))
     return vault
 
 
@@ -211,7 +232,7 @@ def _vault_if_any(options: Namespace, it: Terminal) -> Vault | None:
         with acting(vault):
             return vault
     except KeysError as error:
-        it.say(f"the vault here does not open, so only the receipts are asked ({error})")
+        it.say(safe(f"the vault here does not open, so only the receipts are asked ({error})"))
         return None
 
 
@@ -230,27 +251,52 @@ def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> li
     ]
 
 
-def _plan(options: Namespace, vault: Vault, it: Terminal) -> Plan:
+def _log_key(text: str) -> VerifierKey:
+    try:
+        return VerifierKey.parse(text)
+    except Malformed as error:
+        raise Refused(f"--log-key: {error}") from error
+
+
+def _check_target(receipt: Path | None) -> None:
+    """Raises `Refused` where the receipt could not be written: before anything is erased."""
+    if receipt is None:
+        return
+    place = receipt if receipt.exists() else receipt.absolute().parent
+    if receipt.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        raise Refused(
+            f"--receipt {receipt}: expected a file that can be written, in a folder that is there; "
+            "nothing was erased"
+        )
+
+
+def _selection(options: Namespace) -> Selection:
     which = _filter(options)
-    selection = Selection(
-        tuple(options.ids), options.last, options.all, tuple(options.match), which
-    )
+    return Selection(tuple(options.ids), options.last, options.all, tuple(options.match), which)
+
+
+def _plan(options: Namespace, selection: Selection, vault: Vault, it: Terminal) -> Plan:
+    """Makes the plan and shows it to whoever looks; a program with --yes has no need of it."""
+    only_audio, shown = bool(options.only), not (it.as_json and (options.yes or options.dry_run))
     with acting(vault):
         meant = select(vault, selection)
-        plan = make_plan(vault, meant, now(), only_audio=bool(options.only))
-        if not plan.erased:
-            raise Refused("nothing of what is meant is left to erase")
-        rows = [] if it.as_json else looking.some(vault, plan_ids(plan), "plan")
-    if not it.as_json:
-        views.plan(it, plan, rows)
+        plan = _still_to_do(make_plan(vault, meant, now(), only_audio=only_audio))
+        rows = looking.some(vault, plan_ids(plan), "plan") if shown else []
+    if shown:
+        views.plan(it, plan, rows, only_audio=only_audio)
+    return plan
+
+
+def _still_to_do(plan: Plan) -> Plan:
+    if not plan.erased:
+        raise Erased("nothing of what is meant is left: it has been erased already")
     return plan
 
 
 def _agreed(it: Terminal) -> bool:
     if not sys.stdin.isatty():
         raise Refused("forget asks before it erases, and there is no terminal: add --yes")
-    it.say("Erase this for ever? Type [bold]yes[/]:")
-    return input().strip().lower() in {"yes", "y"}
+    return it.ask("Erase this for ever? Type [bold]yes[/]:").lower() in {"yes", "y"}
 
 
 def _filter(options: Namespace) -> looking.Filter:
@@ -265,13 +311,22 @@ def _ask_passphrase() -> bytearray:
         raise AnchorFailure(
             "this vault has a passphrase: set ANECHOIC_PASSPHRASE, or run this in a terminal"
         )
-    return bytearray((given if given is not None else getpass.getpass("Passphrase: ")).encode())
+    return bytearray((given if given is not None else _typed("Passphrase: ")).encode())
 
 
 def _new_passphrase() -> bytearray:
     first = _ask_passphrase()
     if not first:
         raise Refused("the passphrase is empty; nothing was made")
-    if "ANECHOIC_PASSPHRASE" not in os.environ and getpass.getpass("Again: ").encode() != first:
+    if "ANECHOIC_PASSPHRASE" not in os.environ and _typed("Again: ").encode() != first:
         raise Refused("the two passphrases differ; nothing was made")
     return first
+
+
+def _typed(prompt: str) -> str:
+    import getpass
+
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        return ""

@@ -12,10 +12,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
-
 from keys.errors import AnchorFailure, KeysError
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED, Statement
@@ -29,7 +25,7 @@ from pipeline.ingest import Request
 from pipeline.listening import ingesting
 from pipeline.plan import make_plan
 from pipeline.session import acting, create_vault, now, open_vault
-from pipeline.terminal import Terminal
+from pipeline.terminal import Terminal, safe
 from pipeline.vault import Vault
 from pipeline.write import put_back
 
@@ -50,25 +46,19 @@ class Stage:
     def title(self, text: str) -> None:
         """Starts the next step of the story."""
         self.step += 1
-        self.it.say(f"\n[bold cyan]{self.step}. {escape(text)}[/]")
+        self.it.print()
+        self.it.item(f"[bold cyan]{self.step}.[/]", f"[bold cyan]{safe(text)}[/]")
         time.sleep(_PAUSE_S)
 
     def tell(self, text: str) -> None:
         """Says something about what is happening."""
-        self._indented("", text)
+        self.it.item("     ", safe(text))
 
     def claim(self, text: str, *, holds: bool) -> None:
         """Says something that has just been looked at, and how it is."""
-        self._indented("[green]yes[/]" if holds else "[bold red]NO[/]", text)
+        self.it.item("  [green]yes[/]" if holds else "  [bold red]NO [/]", safe(text))
         if not holds:
             self.broken.append(text)
-
-    def _indented(self, mark: str, text: str) -> None:
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_column(width=3 if mark else 1)
-        grid.add_column()
-        grid.add_row(mark, escape(text))
-        self.it.err.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def run(it: Terminal, model: Path) -> int:
@@ -77,9 +67,10 @@ def run(it: Terminal, model: Path) -> int:
         raise NotFound(f"the sample recordings are expected in {SAMPLES}: run this from a checkout")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="anechoic-demo-") as folder:
-        stage = Stage(it, Path(folder))
+        # The story is the result; with --json only how it ended is, and the story a remark.
+        stage = Stage(it.as_remarks() if it.as_json else it, Path(folder))
         _story(stage, model)
-        it.say(f"\n   {time.monotonic() - started:.0f} s; the demo's vault is deleted now.")
+    stage.it.print(f"\n   {time.monotonic() - started:.0f} s; the demo's vault is deleted now.")
     _where_next(stage)
     if it.as_json:
         it.document({"claims_broken": stage.broken, "steps": stage.step})
@@ -91,8 +82,7 @@ def _story(stage: Stage, model: Path) -> None:
     with Recognisers(model) as recognisers:
         vault = create_vault(stage.folder / "vault", stage.folder / "anchor")
         request = Request((SAMPLES,), "household", model.name)
-        quiet = Terminal(as_json=False) if not stage.it.as_json else stage.it
-        ingesting(quiet, vault, request, recognisers)
+        ingesting(stage.it, vault, request, recognisers)
     _nothing_readable(stage, vault)
     stage.title("A backup of the whole vault, as any backup tool would make it")
     backup = stage.folder / "backup"
@@ -198,13 +188,13 @@ def _honest(stage: Stage, statement: Statement) -> None:
 
 def _where_next(stage: Stage) -> None:
     if stage.broken:
-        stage.it.say(f"\n[bold red]{len(stage.broken)} claim(s) did not hold.[/]")
+        stage.it.print(f"\n[bold red]{len(stage.broken)} claim(s) did not hold.[/]")
         return
-    stage.it.say("\n[bold]Your turn:[/]")
+    stage.it.print("\n[bold]Your turn:[/]")
     for line in (
         "anechoic ingest FILES…       hear your own recordings",
         "anechoic history             what is held",
         "anechoic forget ID           erase, with a receipt",
         "anechoic doctor              what weakens erasure on this machine",
     ):
-        stage.it.say(f"   {escape(line)}")
+        stage.it.print(f"   {safe(line)}")

@@ -4,6 +4,7 @@ Looks at a vault from outside and opens none, so that it helps most when one doe
 """
 
 import ctypes.util
+import json
 from pathlib import Path
 
 from keys.anchor.medium import Medium, level_of, medium_of
@@ -15,9 +16,10 @@ from pipeline.machine import BAD, OK, WARN, Finding
 def findings(vault: Path, anchors: Path) -> list[Finding]:
     """Returns everything looked at, in the order in which a person should act on it."""
     return [
+        _vault(vault),
+        _share(vault, anchors),
         _anchor(anchors),
         _apart(vault, anchors),
-        _file_system(vault),
         machine.swap(),
         machine.core_dumps(),
         *(machine.permissions(path) for path in (vault, anchors) if path.exists()),
@@ -45,9 +47,29 @@ def _apart(vault: Path, anchors: Path) -> Finding:
     return Finding("anchor apart", BAD, f"{anchors} is inside the vault", "set ANECHOIC_ANCHOR_DIR")
 
 
-def _file_system(vault: Path) -> Finding:
+def _vault(vault: Path) -> Finding:
     medium: Medium = medium_of(vault)
-    return Finding("vault", OK, f"{vault} on {medium.filesystem}: any file system will do")
+    where = f"{vault} on {medium.filesystem}: any file system will do"
+    return Finding("vault", OK, where if _identity(vault) else f"none yet in {where}")
+
+
+def _share(vault: Path, anchors: Path) -> Finding:
+    """Tells whether the anchor's file is there at all: without it a vault opens for nobody."""
+    identity = _identity(vault)
+    if identity is None:
+        return Finding("anchor file", OK, "none yet, as there is no vault")
+    share = anchors / f"{identity}.share"
+    if share.is_file():
+        return Finding("anchor file", OK, str(share))
+    remedy = "put the file back, or name its directory in ANECHOIC_ANCHOR_DIR"
+    return Finding("anchor file", BAD, f"{share} is missing: the vault opens for nobody", remedy)
+
+
+def _identity(vault: Path) -> str | None:
+    try:
+        return str(json.loads((vault / "vault.json").read_text())["vault"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _model() -> Finding:
@@ -68,4 +90,9 @@ def _sound() -> Finding:
     inputs = sum(device["max_input_channels"] > 0 for device in devices)
     if inputs:
         return Finding("sound", OK, f"PortAudio, {inputs} device(s) to record from")
-    return Finding("sound", WARN, "PortAudio, and no device to record from", "plug one in")
+    return Finding(
+        "sound",
+        WARN,
+        "PortAudio, and no device to record from",
+        "plug in a microphone; nothing else needs it",
+    )

@@ -30,6 +30,8 @@ class Sealed:
     source: Path
     seconds: float
     text: str
+    end_ms: int
+    """Where it ends in its source: how far the hearing of a long file has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +101,5 @@ def _seal(vault: Vault, request: Request, path: Path, heard: Heard) -> Sealed:
     ]
     with acting(vault):
         interaction = write.create(vault, parts)
-    return Sealed(interaction, path, round(heard.duration_ms / 1000, 2), heard.text)
+    seconds = round(heard.duration_ms / 1000, 2)
+    return Sealed(interaction, path, seconds, heard.text, heard.start_ms + heard.duration_ms)

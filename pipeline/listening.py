@@ -3,44 +3,74 @@
 On a terminal the bar counts seconds of sound; in a pipe there is a line for each interaction only.
 """
 
+import stat
+from dataclasses import dataclass
 from pathlib import Path
-
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from pipeline.errors import BadAudio
 from pipeline.hear import Recognisers
 from pipeline.ingest import Done, Request, Sealed, ingest
 from pipeline.sources import find_audio
-from pipeline.terminal import Terminal
+from pipeline.terminal import Terminal, printable, safe
 from pipeline.vault import Vault
 
-_PARTIAL_WIDTH = 40
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_BAR_WIDTH = 20
+_BESIDE_PARTIAL = _BAR_WIDTH + 12  # the bar, the time, and the spaces between them
+_LEAST_PARTIAL = 10
 _SHORT = 8
+
+Event = Sealed | Done | BadAudio
 
 
 def ingesting(it: Terminal, vault: Vault, request: Request, recognisers: Recognisers) -> int:
     """Hears everything asked for, showing each interaction; returns how many sources were bad."""
-    console = it.out if it.is_rich else it.err
+    screen = it.on_one_screen()
+    console = screen.out if screen.is_rich else screen.err
     if not console.is_terminal:
-        events = ingest(vault, request, recognisers)
-        return sum(_show(it, event) for event in events)
-    columns = [BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}")]
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=_seconds(request))
-        events = ingest(
-            vault, request, recognisers, lambda text: bar.update(task, description=_cut(text))
-        )
-        return sum(_advance(bar, task, event) + _show(it, event) for event in events)
+        return sum(_show(it, event) for event in ingest(vault, request, recognisers))
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    width = max(_LEAST_PARTIAL, console.width - _BESIDE_PARTIAL)
+    columns = [BarColumn(_BAR_WIDTH), TimeElapsedColumn(), TextColumn("{task.description}")]
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = _Bar(progress, progress.add_task("", total=_seconds(request)), width)
+        bad = 0
+        for event in ingest(vault, request, recognisers, bar.partial):
+            bar.advance(event)
+            bad += _show(screen, event)
+    return bad
 
 
-def _show(it: Terminal, event: Sealed | Done | BadAudio) -> bool:
+@dataclass(slots=True)
+class _Bar:
+    progress: "Progress"
+    task: "TaskID"
+    width: int
+    done_s: float = 0.0
+
+    def partial(self, text: str) -> None:
+        self.progress.update(self.task, description=safe(text[-self.width :]))
+
+    def advance(self, event: Event) -> None:
+        at_s = self.done_s
+        if isinstance(event, Done):
+            at_s = self.done_s = self.done_s + _length(event.source)
+        elif isinstance(event, Sealed):
+            at_s += event.end_ms / 1000
+        self.progress.update(self.task, completed=at_s, description="")
+
+
+def _show(it: Terminal, event: Event) -> bool:
     if isinstance(event, BadAudio):
         it.problem(str(event))
         return True
     if isinstance(event, Done):
         if not event.count:
-            it.say(escape(f"{event.source}: no speech in it; nothing was stored"))
+            it.say(safe(f"{event.source}: no speech in it; nothing was stored"))
     elif it.as_json:
         it.line(
             {
@@ -52,16 +82,12 @@ def _show(it: Terminal, event: Sealed | Done | BadAudio) -> bool:
         )
     elif it.is_rich:
         short = f"[bold]{event.interaction.hex()[:_SHORT]}[/]"
-        it.print(f"{short} {event.seconds:6.2f} s  {escape(event.text)}")
+        it.item(f"{short} {event.seconds:6.2f} s ", safe(event.text))
     else:
-        it.table([], [(event.interaction.hex(), f"{event.seconds}", str(event.source), event.text)])
+        seconds = f"{event.seconds:.2f}"
+        source = printable(str(event.source))
+        it.table([], [(event.interaction.hex(), seconds, source, event.text)])
     return False
-
-
-def _advance(bar: Progress, task: TaskID, event: Sealed | Done | BadAudio) -> int:
-    if isinstance(event, Done):
-        bar.advance(task, _length(event.source))
-    return 0
 
 
 def _seconds(request: Request) -> float:
@@ -72,10 +98,8 @@ def _length(path: Path) -> float:
     import soundfile
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
+            return 0.0
         return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError):
+    except (soundfile.SoundFileError, OSError, TypeError):  # told of when it is heard
         return 0.0
-
-
-def _cut(text: str) -> str:
-    return escape(text[-_PARTIAL_WIDTH:])

@@ -5,9 +5,11 @@ any of it: tracebacks, logs and debuggers print a `repr`. Add a field freely; ne
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # commands that show words need no samples, and start sooner without
+    import numpy as np
+    from numpy.typing import NDArray
 
 RATE_HZ = 16_000
 """Samples per second of every block, utterance and recogniser in this package (mono, int16)."""
@@ -34,7 +36,7 @@ class Utterance:
     """
 
     start_ms: int
-    pcm: NDArray[np.int16]
+    pcm: "NDArray[np.int16]"
 
     @property
     def duration_ms(self) -> int:
@@ -50,7 +52,7 @@ class Heard:
     """One utterance with the words recognised in it."""
 
     start_ms: int
-    pcm: NDArray[np.int16]
+    pcm: "NDArray[np.int16]"
     words: tuple[Word, ...]
 
     @property

@@ -5,11 +5,8 @@ keeps a sealed note of it, so that every later receipt can say what is beyond re
 """
 
 import json
-import wave
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from keys.errors import Erased
 from keys.model import InteractionId
@@ -20,13 +17,17 @@ from pipeline.history import Row
 from pipeline.model import RATE_HZ
 from pipeline.vault import Vault
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def audio(vault: Vault, interaction: InteractionId) -> NDArray[np.int16]:
+
+def audio(vault: Vault, interaction: InteractionId) -> "NDArray[np.int16]":
     """Returns the samples of an interaction (n, int16, 16 kHz); raises `Erased`."""
     return decode_audio(vault.read(interaction, AUDIO))
 
 
-def play(pcm: NDArray[np.int16]) -> None:
+def play(pcm: "NDArray[np.int16]") -> None:
     """Plays samples on the default loudspeaker; raises `NoAudioDevice`."""
     try:
         import sounddevice
@@ -70,6 +71,8 @@ def _write_audio(vault: Vault, row: Row, target: Path) -> list[Path]:
         pcm = audio(vault, row.interaction)
     except Erased:
         return []
+    import wave
+
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

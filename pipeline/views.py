@@ -3,26 +3,28 @@
 The shapes of the JSON are the contract of the command line; a change of one is a change of it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.tree import Tree
+from typing import TYPE_CHECKING
 
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED
-from pipeline import models as catalogue
+from pipeline.artefact import AUDIO, DEFAULT_PROFILE
 from pipeline.audit import Audit
 from pipeline.erase import Erasure
 from pipeline.history import Detail, Row
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.model import RATE_HZ
 from pipeline.plan import Plan
-from pipeline.terminal import Column, Terminal, local
+from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.vault import Artefact, Vault
 
+if TYPE_CHECKING:  # only `model` needs it, and it brings half of the standard library
+    from pipeline import models as catalogue
+
 _SHORT = 8
+_VERDICT_HEAD = 12
 _STYLE = {OK: "green", WARN: "yellow", BAD: "red"}
 _STATE_STYLE = {"live": "yellow", "erased": "green", "unknown": "dim"}
 
@@ -35,10 +37,10 @@ def vault_made(it: Terminal, vault: Vault) -> None:
         rows = [{"anchor": n, "level": lv.letter, "rests_on": lv.rests_on} for n, lv in anchors]
         it.document({"vault": str(vault.directory), "anchors": rows, "log_key": key})
         return
-    it.print(f"made a vault in {escape(str(vault.directory))}")
+    it.exact(f"made a vault in {safe(str(vault.directory))}")
     for name, level in anchors:
-        it.print(f"anchor  {name}, level {level.letter}: {escape(level.rests_on)}")
-    it.print(f"log key {key}")
+        it.item("anchor ", f"{name}, level {level.letter}: {safe(level.rests_on)}")
+    it.exact(f"log key {key}")
     it.print("give the log key to whoever shall check your receipts later")
 
 
@@ -47,16 +49,18 @@ def rows(it: Terminal, found: Sequence[Row]) -> None:
     if it.as_json:
         it.document([row_document(row) for row in found])
         return
-    columns = [
-        Column("interaction"),
-        Column("heard"),
-        Column("seconds", right=True),
-        Column("profile"),
-        Column("what was said", fold=True),
-    ]
-    it.table(columns, [_cells(it, row) for row in found])
-    if it.is_rich and not found:
+    if not it.is_rich:
+        it.table([], [_line(row) for row in found])
+        return
+    if not found:
         it.print("nothing")
+        return
+    # A column that says the same in every row only takes room from the words.
+    profiles = any(row.meta.profile != DEFAULT_PROFILE for row in found)
+    columns = [Column("interaction"), Column("heard"), Column("seconds", right=True)]
+    columns += [Column("profile")] * profiles
+    columns += [Column("what was said", fold=True)]
+    it.table(columns, [_cells(row, profiles=profiles) for row in found])
 
 
 def row_document(row: Row) -> dict[str, object]:
@@ -77,23 +81,18 @@ def detail(it: Terminal, found: Detail) -> None:
         it.document(_detail_document(found))
         return
     row, meta = found.row, found.row.meta
-    it.print(f"[bold]{escape(row.text)}[/]")
-    it.print(
-        f"{local(meta.started_at)}, {row.seconds} s, profile {escape(meta.profile)}, "
-        f"heard by {escape(meta.recogniser)}"
-    )
-    it.print(f"from {escape(meta.source)} at {meta.offset_ms / 1000:.2f} s")
-    _tree(it, row)
-    cells = [
-        (f"{w.start_ms / 1000:.2f}", f"{w.end_ms / 1000:.2f}", f"{w.confidence:.2f}", w.word)
-        for w in row.words
-    ]
-    times = [Column("from s", right=True), Column("to s", right=True), Column("sure", right=True)]
-    it.table([*times, Column("word")], cells)
-    it.print("kept until you forget it")
-    it.print("read by " + ", ".join(f"{how} (log entry {n})" for n, how in found.reads))
+    it.print(f"[bold]{safe(row.text)}[/]")
+    it.item("heard ", f"{local(meta.started_at)}, {row.seconds:.2f} s")
+    it.item("for   ", f"profile {safe(meta.profile)}")
+    it.item("from  ", f"{safe(meta.source)} at {meta.offset_ms / 1000:.2f} s")
+    it.item("by    ", safe(meta.recogniser))
+    it.item("kept  ", "until you forget it")
+    it.item("read  ", _reads(found))
     for gone in found.disclosures:
-        it.print(escape(f"left the vault: {gone.kind} to {gone.to} at {gone.at} ({gone.why})"))
+        left = f"{gone.kind} to {gone.to}, {local(gone.at)}: {', '.join(gone.fields)} ({gone.why})"
+        it.item("[yellow]left  [/]", safe(left))
+    _tree(it, row)
+    _words(it, row)
 
 
 def played(it: Terminal, interaction: InteractionId, samples: int) -> None:
@@ -109,7 +108,7 @@ def exported(it: Terminal, row: Row, paths: Sequence[Path], *, plain: bool) -> N
         it.document({"interaction": row.interaction.hex(), "plain": plain, "files": files})
         return
     for path in paths:
-        it.print(escape(str(path)))
+        it.exact(safe(str(path)))
     if plain:
         it.say(
             "[yellow]readable by anyone; forget cannot reach these files: delete them yourself[/]"
@@ -118,19 +117,21 @@ def exported(it: Terminal, row: Row, paths: Sequence[Path], *, plain: bool) -> N
         it.say("sealed: these copies die with the interaction")
 
 
-def plan(it: Terminal, todo: Plan, found: Sequence[Row]) -> None:
+def plan(it: Terminal, todo: Plan, found: Sequence[Row], *, only_audio: bool) -> None:
     """Shows what will be erased, what stays beyond reach, before anything happens."""
-    files = sum(len(row.artefacts) for row in todo.erased)
-    it.say(
-        f"[bold]to be erased:[/] {len(todo.erased)} interaction(s), {files} sealed file(s), "
-        f"{len(todo.slots)} key(s), with every copy of them anywhere"
-    )
     for row in found:
-        it.say(
-            f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)}  {escape(row.text)}"
-        )
+        head = f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)} "
+        it.say_item(head, safe(row.text))
     for gone in todo.disclosed:
-        it.say(f"[yellow]beyond reach:[/] {escape(gone)}")
+        it.say_item("[yellow]beyond reach:[/]", safe(gone))
+    files = sum(len(row.artefacts) for row in todo.erased)
+    it.say_item(
+        "[bold]to be erased:[/]",
+        ("the audio of " if only_audio else "")
+        + f"{count(len(todo.erased), 'interaction')}, {count(files, 'sealed file')}, "
+        + f"{count(len(todo.slots), 'key')}, with every copy of them anywhere"
+        + ("; the words stay" if only_audio else ""),
+    )
 
 
 def dry_run(it: Terminal, todo: Plan) -> None:
@@ -166,15 +167,17 @@ def erasure(it: Terminal, done: Erasure) -> None:
         )
         return
     colour = "green" if found.verdict == CONFIRMED else "red"
+    audio = all(file.kind == AUDIO for row in found.erased for file in row.artefacts)
     it.print(
-        f"[{colour}]{found.verdict}[/]: erased {len(found.erased)} interaction(s), "
+        f"[{colour}]{found.verdict}[/]: erased {'the audio of ' * audio}"
+        f"{count(len(found.erased), 'interaction')}, "
         f"epoch {found.epoch_from} to {found.epoch_to}"
     )
     for anchor in found.anchors:
-        it.print(f"anchor {anchor.anchor}, level {anchor.level}: {escape(anchor.rests_on)}")
+        it.item("anchor  ", f"{anchor.anchor}, level {anchor.level}: {safe(anchor.rests_on)}")
     for row in found.residual:
-        it.print(f"[yellow]residual:[/] {escape(row)}")
-    it.print(f"receipt {escape(str(done.receipt))}")
+        it.item("[yellow]residual[/]", safe(row))
+    it.exact(f"receipt  {safe(str(done.receipt))}")
 
 
 def verdicts(
@@ -188,14 +191,14 @@ def verdicts(
         it.document({"receipts": list(documents), "copies": _copies(copies)})
         return
     for line in lines:
-        it.print(escape(line))
+        _line_of_verdict(it, line)
     states(it, copies)
 
 
 def states(it: Terminal, copies: Sequence[tuple[str, str]]) -> None:
     """Shows of each sealed file in a copy whether it is live, erased or unknown."""
     for name, state in copies:
-        it.print(f"[{_STATE_STYLE[state]}]{state:8}[/] {escape(name)}")
+        it.exact(f"[{_STATE_STYLE[state]}]{state:8}[/] {safe(name)}")
 
 
 def audit(
@@ -215,11 +218,12 @@ def audit(
         it.document({**document, "copies": _copies(copies)})
         return
     it.table(
-        [Column("what"), Column("count", right=True)], [(k, str(v)) for k, v in counts.items()]
+        [Column("what"), Column("count", right=True)],
+        [(name.replace("_", " "), str(number)) for name, number in counts.items()],
     )
-    it.print(f"log key {log_key}")
+    it.exact(f"log key {log_key}")
     for problem in found.problems:
-        it.print(f"[red]problem:[/] {escape(problem)}")
+        it.item("[red]problem:[/]", safe(problem))
     if not found.problems:
         it.print("[green]everything is accounted for[/]")
     states(it, copies)
@@ -232,50 +236,51 @@ def findings(it: Terminal, found: Sequence[Finding]) -> None:
         it.document([{key: getattr(row, key) for key in keys} for row in found])
         return
     for row in found:
-        it.print(f"[{_STYLE[row.state]}]{row.state:4}[/] [bold]{row.check}[/]: {escape(row.found)}")
-        if row.remedy:
-            it.print(f"     do: {escape(row.remedy)}")
-
-
-def models(it: Terminal, known: Sequence[catalogue.Model], installed: Mapping[str, Path]) -> None:
-    """Shows the models that can be had, and where those installed are."""
-    if it.as_json:
-        it.document(
-            [
-                {
-                    "name": model.name,
-                    "language": model.language,
-                    "licence": model.licence,
-                    "origin": model.origin,
-                    "installed": str(installed[model.name]) if model.name in installed else None,
-                }
-                for model in known
-            ]
+        it.item(
+            f"[{_STYLE[row.state]}]{row.state:4}[/]", f"[bold]{row.check}[/]: {safe(row.found)}"
         )
+        if row.remedy:
+            it.item("  do", safe(row.remedy))
+
+
+def models(
+    it: Terminal,
+    known: Sequence["catalogue.Model"],
+    installed: Mapping[str, Path],
+    named: Path | None,
+) -> None:
+    """Shows the models that can be had, where those installed are, and one named otherwise."""
+    if it.as_json:
+        it.document([_model_document(model, installed.get(model.name)) for model in known])
         return
-    columns = [
-        Column("model"),
-        Column("language"),
-        Column("licence"),
-        Column("installed", fold=True),
-    ]
+    columns = [Column("model", fold=True), *map(Column, ("language", "licence", "installed"))]
     it.table(
         columns,
-        [(m.name, m.language, m.licence, str(installed.get(m.name, "no"))) for m in known],
+        [(m.name, m.language, m.licence, "yes" if m.name in installed else "no") for m in known],
     )
+    for folder in installed.values():
+        it.say_item("installed:", safe(str(folder)))
+    if named:
+        it.say_item("in use, by ANECHOIC_MODEL:", safe(str(named)))
+    elif not installed:
+        it.say("none is installed; to get one: anechoic model fetch")
 
 
 def fetching(it: Terminal, name: str | None) -> Path:
     """Fetches a model with a progress bar on a terminal; returns its folder."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from pipeline import models as catalogue
+
     if not it.err.is_terminal:
-        return catalogue.fetch(name, lambda _done, _total: None, it.say)
+        return catalogue.fetch(name, lambda _done, _total: None, lambda text: it.say(safe(text)))
     columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
     with Progress(*columns, console=it.err, transient=True) as bar:
         task = bar.add_task("fetching", total=None)
         return catalogue.fetch(
             name,
             lambda done, total: bar.update(task, completed=done, total=total),
-            lambda text: bar.console.print(escape(text)),
+            lambda text: bar.console.print(safe(text)),
         )
 
 
@@ -284,22 +289,50 @@ def fetched(it: Terminal, folder: Path) -> None:
     if it.as_json:
         it.document({"name": folder.name, "path": str(folder)})
     else:
-        it.print(f"model {escape(folder.name)} is in {escape(str(folder))}")
+        it.exact(f"model {safe(folder.name)} is in {safe(str(folder))}")
 
 
-def _cells(it: Terminal, row: Row) -> tuple[str, ...]:
-    if it.is_rich:
-        start = (row.interaction.hex()[:_SHORT], local(row.meta.started_at))
-    else:
-        start = (row.interaction.hex(), row.meta.started_at)
-    return (*start, f"{row.seconds:.2f}", row.meta.profile, row.text)
+def _line(row: Row) -> tuple[str, ...]:
+    meta = row.meta
+    return row.interaction.hex(), meta.started_at, f"{row.seconds:.2f}", meta.profile, row.text
+
+
+def _cells(row: Row, *, profiles: bool) -> tuple[str, ...]:
+    start = (row.interaction.hex()[:_SHORT], local(row.meta.started_at), f"{row.seconds:.2f}")
+    return (*start, row.meta.profile, row.text) if profiles else (*start, row.text)
+
+
+def _reads(found: Detail) -> str:
+    times = Counter(how for _, how in found.reads)
+    by = ", ".join(f"{how} {count(number, 'time')}" for how, number in times.items())
+    return safe(f"by {by}; the last in log entry {found.reads[-1][0]}")
 
 
 def _tree(it: Terminal, row: Row) -> None:
+    from rich.tree import Tree
+
     tree = Tree(f"interaction {row.interaction.hex()}")
     for artefact in row.artefacts:
         tree.add(f"{artefact.kind}, slot {artefact.slot}, {artefact.size} bytes sealed")
     it.out.print(tree)
+
+
+def _words(it: Terminal, row: Row) -> None:
+    cells = [
+        (f"{w.start_ms / 1000:.2f}", f"{w.end_ms / 1000:.2f}", f"{w.confidence:.2f}", w.word)
+        for w in row.words
+    ]
+    times = [Column("from s", right=True), Column("to s", right=True), Column("sure", right=True)]
+    it.table([*times, Column("word")], cells)
+
+
+def _line_of_verdict(it: Terminal, line: str) -> None:
+    """The verifier's lines have a head of twelve characters and then a text, or none."""
+    head, body = line[:_VERDICT_HEAD], line[_VERDICT_HEAD:]
+    if not line.startswith("  ") or head.split() in [["log"], ["log", "key"]]:
+        it.exact(safe(line))
+    else:
+        it.item(safe(head[:-1]), safe(body))
 
 
 def _detail_document(found: Detail) -> dict[str, object]:
@@ -332,6 +365,16 @@ def _artefact_document(artefact: Artefact) -> dict[str, object]:
         "slot": label.slot,
         "header": artefact.header.hash.hex(),
         "bytes": artefact.size,
+    }
+
+
+def _model_document(model: "catalogue.Model", installed: Path | None) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "language": model.language,
+        "licence": model.licence,
+        "origin": model.origin,
+        "installed": str(installed) if installed else None,
     }
 
 
