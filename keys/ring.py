@@ -36,7 +36,9 @@ from keys.pages import (
 from keys.root import FreshRoot, Roots
 from keys.secret import TAG_SIZE, Secret, commitment, fill_random, random_secret
 
-_SLOTS, _INTENT = b"S", b"I"
+_SLOTS, _INTENT, _CLEAN = b"S", b"I", b"W"
+_JOURNAL_SLOTS = 2048
+"""With so many slots in the journal it is folded into pages, so that opening stays quick."""
 _PAGES_CACHED = 64
 _STATE_NAME = re.compile(r"state-[0-9]{20}")
 _NO_KEYS = Secret(PAGE_SIZE)
@@ -50,6 +52,7 @@ class Ring:
     _journal: Journal
     _fresh: dict[Slot, Secret]
     _intent: Intent | None
+    _clean: set[str]
     _next_slot: int
     _end: int
     _records: int
@@ -64,7 +67,7 @@ class Ring:
         """Makes the first state, without slots, and its share in each anchor."""
         self._disk.make_dir(self._directory)
         self._disk.sync_dir(self._directory.parent)
-        fresh = self._roots.fresh(Epoch(1))
+        fresh = self._roots.fresh(Epoch(1), for_all=True)
         self._write_state(Top(0, random_secret()), fresh)
         self._roots.commit(fresh)
         self.open()
@@ -97,6 +100,19 @@ class Ring:
         return self._next_slot
 
     @property
+    def outstanding(self) -> set[str]:
+        """The ways to the root that may still hold an old share: they were absent or cut off."""
+        return self._roots.names() - self._clean if len(self._roots.ways) > 1 else set()
+
+    def catch_up(self) -> bool:
+        """Rotates if a way that is outstanding has come back; tells whether it did."""
+        present = {self._roots.name_of(way) for way in self._roots.present()}
+        if not self.outstanding & present:
+            return False
+        self._rotate(Intent((), b""))
+        return True
+
+    @property
     def anchors(self) -> tuple[Anchor, ...]:
         """The anchors that hold the shares of the root."""
         return self._roots.anchors
@@ -108,6 +124,8 @@ class Ring:
     def allocate(self, number: int) -> list[Slot]:
         """Gives out `number` new slots with fresh keys, durable on return."""
         self._must_be_open()
+        if len(self._fresh) >= _JOURNAL_SLOTS:
+            self._rotate(Intent((), b""))
         first = self._next_slot
         with Secret(1 + 8 + KEY_SIZE * number) as record:
             struct.pack_into(">cQ", record, 0, _SLOTS, first)
@@ -180,7 +198,7 @@ class Ring:
         top = self._next_top(intent)
         self._disk.sync(self._pages_path) if top.pages else None
         self._write_state(top, fresh)
-        if self._roots.epochs() != {self.epoch}:
+        if max(self._roots.epochs()) != self.epoch:
             raise StateUnknown("the anchor changed during an erasure; run the command again")
         self._roots.commit(fresh)
         self._forget_state()
@@ -250,7 +268,15 @@ class Ring:
             self._disk.sync(self._state_path(self.epoch))
         frames = 1 + max((ref.frame for ref in self._top.pages.values()), default=-1)
         self._drop_tail(self._pages_path, frames * FRAME_SIZE)
+        self._note_clean()
         return self._intent
+
+    def _note_clean(self) -> None:
+        """Keeps on record which of several ways are known to hold no older share any more."""
+        clean = self._roots.names_of_clean(self.epoch) - self._clean
+        if len(self._roots.ways) > 1 and clean and self._intent is None:
+            with Secret(_CLEAN + "\n".join(sorted(self._clean | clean)).encode()) as record:
+                self._append(record)
 
     def _open_highest(self, epochs: list[Epoch]) -> int:
         trouble: Exception | None = None
@@ -293,6 +319,9 @@ class Ring:
         if bytes(record[:1]) == _INTENT:
             self._intent = parse_intent(bytes(record[1:]))
             return
+        if bytes(record[:1]) == _CLEAN:
+            self._clean = set(record[1:].decode().split("\n"))
+            return
         (first,) = struct.unpack_from(">Q", record, 1)
         view = memoryview(record)[9:]
         for n in range(len(view) // KEY_SIZE):
@@ -333,6 +362,7 @@ class Ring:
         self._top, self._next_slot, self.epoch = Top(0, Secret()), 0, Epoch(0)
         self._fresh = {}
         self._intent = None
+        self._clean = set()
         self._end, self._records = 0, 0
 
     def _drop_tail(self, path: Path, size: int) -> None:

@@ -34,7 +34,7 @@ class Home:
         (base / "vault").mkdir(parents=True)
         self.disk = RecordingDisk()
         anchors = [FileAnchor(self.disk, self.anchor, VAULT)]
-        self.ring = Ring(self.disk, self.ring_dir, roots(VAULT, anchors, passphrase))
+        self.ring = Ring(self.disk, self.ring_dir, roots(VAULT, [anchors], passphrase))
         self.ring.create()
         self.backups: list[Path] = []
 

@@ -90,7 +90,7 @@ class AcknowledgedBeforeTheWipe(Ring):
     def _replace_state(self, intent: Intent) -> None:
         fresh = self._roots.fresh(Epoch(self.epoch + 1))
         self._write_next(intent, fresh)
-        for anchor, share in zip(self._roots.anchors, fresh.shares, strict=True):
+        for anchor, share in fresh.shares:
             anchor.write(fresh.head.epoch, share)
 
     def _write_next(self, intent: Intent, fresh: FreshRoot) -> None:
@@ -115,14 +115,16 @@ class NoRotation(Roots):
 
     _root_so_far: Secret
 
-    def fresh(self, epoch: Epoch) -> FreshRoot:
-        held = [share for anchor in self.anchors for share in _shares_or_none(anchor)]
-        shares = (held[0] if held else random_secret(),)
+    def fresh(self, epoch: Epoch, *, for_all: bool = False) -> FreshRoot:
+        (way,) = self.ways
+        (anchor,) = way
+        share = (_shares_or_none(anchor) or [random_secret()])[0]
         root = random_secret() if epoch == 1 else self._root_so_far
         self._root_so_far = Secret(root)
-        with self._wrapping_key(epoch, shares) as key:
-            wrapped = bytes(encrypt(key, NONCE_ZERO, root, self._context(epoch)))
-        return FreshRoot(root, Head(self.vault, epoch, (Stanza(self.way, wrapped),)), shares)
+        with self._wrapping_key(epoch, way, [share]) as key:
+            wrapped = bytes(encrypt(key, NONCE_ZERO, root, self._context(epoch, way)))
+        head = Head(self.vault, epoch, (Stanza(self.name_of(way), wrapped),))
+        return FreshRoot(root, head, ((anchor, share),))
 
     def open(self, head: Head) -> Secret:
         self._root_so_far = Secret(root := super().open(head))
@@ -175,11 +177,11 @@ def _with_disk(wrapper: type[RecordingDisk]) -> MakeRing:
 
 
 def _with_anchor(kind: type[FileAnchor]) -> MakeRing:
-    return lambda disk: Ring(disk, RING, Roots(VAULT, [kind(disk, ANCHOR, VAULT)]))
+    return lambda disk: Ring(disk, RING, Roots(VAULT, [[kind(disk, ANCHOR, VAULT)]]))
 
 
 def _with(ring: type[Ring] = Ring, roots: type[Roots] = Roots) -> MakeRing:
-    return lambda disk: ring(disk, RING, roots(VAULT, [FileAnchor(disk, ANCHOR, VAULT)]))
+    return lambda disk: ring(disk, RING, roots(VAULT, [[FileAnchor(disk, ANCHOR, VAULT)]]))
 
 
 BROKEN: dict[str, tuple[MakeRing, str]] = {

@@ -67,7 +67,7 @@ for line in sys.stdin:
 
 def open_ring(base: Path) -> Ring:
     disk = RealDisk()
-    roots = Roots(VAULT, [FileAnchor(disk, base / "anchors" / "share", VAULT)])
+    roots = Roots(VAULT, [[FileAnchor(disk, base / "anchors" / "share", VAULT)]])
     ring = Ring(disk, base / "ring", roots)
     if not disk.names(base / "ring"):
         ring.create()

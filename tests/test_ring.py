@@ -225,11 +225,11 @@ def test_a_share_that_is_not_of_this_ring_does_not_open_it() -> None:
 def test_without_its_passphrase_the_ring_does_not_open(passphrase: Secret | None) -> None:
     disk = empty_disk()
     anchor = FileAnchor(disk, ANCHOR, VAULT)
-    right = Ring(disk, RING, Roots(VAULT, [anchor], Secret(b"p" * 32)))
+    right = Ring(disk, RING, Roots(VAULT, [[anchor]], Secret(b"p" * 32)))
     right.create()
     slots = right.allocate(1)
     with pytest.raises(AnchorFailure, match="passphrase"):
-        Ring(disk, RING, Roots(VAULT, [anchor], passphrase)).open()
+        Ring(disk, RING, Roots(VAULT, [[anchor]], passphrase)).open()
     right.open()
     assert right.is_live(slots[0])
 
@@ -445,12 +445,12 @@ def test_exactly_the_slots_asked_for_go(slots: set[int]) -> None:
 def test_it_is_the_same_on_the_real_disk(tmp_path: Path) -> None:
     disk = RealDisk()
     anchor = FileAnchor(disk, tmp_path / "anchors" / "share", VAULT)
-    ring = Ring(disk, tmp_path / "ring", Roots(VAULT, [anchor]))
+    ring = Ring(disk, tmp_path / "ring", Roots(VAULT, [[anchor]]))
     ring.create()
     ring.allocate(3)
     key = bytes(ring.key(Slot(2)))
     ring.destroy([Slot(0)], b"")
-    again = Ring(disk, tmp_path / "ring", Roots(VAULT, [anchor]))
+    again = Ring(disk, tmp_path / "ring", Roots(VAULT, [[anchor]]))
     again.open()
     assert bytes(again.key(Slot(2))) == key
     assert not again.is_live(Slot(0))

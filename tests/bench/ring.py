@@ -33,7 +33,7 @@ def timed_ms(act: Callable[[], object]) -> float:
 
 def ring_in(folder: Path, disk: CountingDisk, vault: VaultId) -> Ring:
     """Returns a ring in the folder that is not open yet."""
-    return Ring(disk, folder / "ring", Roots(vault, [FileAnchor(disk, folder / "anchor", vault)]))
+    return Ring(disk, folder / "ring", Roots(vault, [[FileAnchor(disk, folder / "anchor", vault)]]))
 
 
 def filled(folder: Path, disk: CountingDisk, vault: VaultId, size: int) -> Ring:

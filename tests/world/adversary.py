@@ -149,7 +149,7 @@ def _unwrapped(
         return None
     held = [_Held(kind, share, head.epoch) for kind, share in zip(kinds, shares, strict=True)]
     try:
-        roots = Roots(head.vault, held, Secret(passphrase) if passphrase else None)
+        roots = Roots(head.vault, [held], Secret(passphrase) if passphrase else None)
         return bytes(roots.open(head))
     except AnchorFailure:
         return None

@@ -32,7 +32,7 @@ MakeRing = Callable[[Disk], Ring]
 
 def make_ring(disk: Disk) -> Ring:
     """Returns the production ring on this disk, not yet opened."""
-    return Ring(disk, RING, Roots(VAULT, [FileAnchor(disk, ANCHOR, VAULT)]))
+    return Ring(disk, RING, Roots(VAULT, [[FileAnchor(disk, ANCHOR, VAULT)]]))
 
 
 def empty_disk() -> SimulatedDisk:
