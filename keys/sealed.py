@@ -29,6 +29,7 @@ HEADER_SIZE = _HEADER.size
 _TRAILER = struct.Struct(">Q")
 _PREFIX_SIZE = 7
 _DERIVED_SIZE = KEY_SIZE + _PREFIX_SIZE + 32
+_CHUNKS_MAX = 2**32
 
 Pad = Callable[[int], int]
 
@@ -199,6 +200,8 @@ class Opener:
     def _true_length(self) -> int:
         if self._count < 1:
             raise Tampered("the sealed file is cut off after its header")
+        if self._count > _CHUNKS_MAX:
+            raise Malformed(f"a sealed file has at most 2^32 chunks: found {self._count}")
         with self._open_chunk(self._count - 1) as last:
             padded = (self._count - 1) * self._chunk_size + len(last)
             if len(last) < ALIGN or padded % ALIGN:
