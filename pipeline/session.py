@@ -29,7 +29,7 @@ from pipeline.errors import Refused
 from pipeline.vault import Vault
 
 FORMAT = "anechoic-vault/1"
-_OURS = {"lock", "ring", "log", "sealed", "capture", "receipts", "vault.json.new"}
+_OURS = {"lock", "ring", "log", "sealed", "capture", "receipts", "vault.json", "vault.json.new"}
 _ARGON2_MEMORY_KIB = 64 * 1024
 _ARGON2_ITERATIONS = 3
 _ARGON2_LANES = 4
@@ -71,22 +71,30 @@ def acting(vault: Vault, clock: erase.Clock = now) -> Iterator[None]:
         yield
 
 
-def exists(directory: Path) -> bool:
+def exists(directory: Path, disk: Disk | None = None) -> bool:
     """Tells whether there is a vault in the directory."""
-    return (directory / "vault.json").exists()
+    return (disk or RealDisk()).size(directory / "vault.json") is not None
 
 
 def create_vault(
-    directory: Path, anchors: Path, anchor: str = "file", passphrase: bytearray | None = None
+    directory: Path,
+    anchors: Path,
+    anchor: str = "file",
+    passphrase: bytearray | None = None,
+    disk: Disk | None = None,
 ) -> Vault:
     """Makes a vault; raises `Refused` where one is, or where the directory holds something else."""
     if anchor != "file":
         raise Refused(f"--anchor {anchor}: this version knows only the anchor `file`")
-    disk = RealDisk()
-    _make_room(directory, disk)
+    disk = disk or RealDisk()
+    if foreign := set(disk.names(directory)) - _OURS:
+        raise Refused(f"{directory} holds other things ({min(foreign)}, …); name an empty one")
+    for place in (directory, anchors):
+        _make_durable(place, disk)
     salt = secrets.token_hex(ID_SIZE) if passphrase is not None else None
     identity = Identity(FORMAT, secrets.token_hex(ID_SIZE), anchor, salt)
     with locked(directory / "lock"):
+        _make_room(directory, disk)
         vault = _assemble(directory, anchors, identity, disk, lambda: passphrase or bytearray())
         for part in (vault.sealed, vault.capture, vault.receipts):
             disk.make_dir(part)
@@ -97,18 +105,21 @@ def create_vault(
     return vault
 
 
-def open_vault(directory: Path, anchors: Path, ask: AskPassphrase) -> Vault:
+def open_vault(
+    directory: Path, anchors: Path, ask: AskPassphrase, disk: Disk | None = None
+) -> Vault:
     """Opens the vault in the directory; raises `Refused` where there is none, `AnchorFailure`."""
-    if not exists(directory):
+    disk = disk or RealDisk()
+    if not exists(directory, disk):
         raise Refused(f"no vault in {directory}; `anechoic init` makes one")
-    identity = _identity(directory)
-    return _assemble(directory, anchors, identity, RealDisk(), ask)
+    return _assemble(directory, anchors, _identity(directory, disk), disk, ask)
 
 
-def _identity(directory: Path) -> Identity:
+def _identity(directory: Path, disk: Disk) -> Identity:
     try:
-        identity = Identity(**json.loads((directory / "vault.json").read_text()))
+        identity = Identity(**json.loads(disk.read(directory / "vault.json")))
         valid = identity.format == FORMAT and identity.anchor == "file" and bool(identity.id)
+        bytes.fromhex(identity.passphrase_salt or "")
     except (ValueError, TypeError, Malformed) as error:
         raise Malformed(
             f"{directory / 'vault.json'} is damaged; put it back from a copy"
@@ -124,7 +135,7 @@ def _assemble(
     anchor = FileAnchor(disk, anchors / f"{identity.vault}.share", identity.id)
     salt = identity.passphrase_salt
     secret = _stretch(ask(), bytes.fromhex(salt)) if salt else None
-    ring = Ring(disk, directory / "ring", Roots(identity.id, [anchor], secret))
+    ring = Ring(disk, directory / "ring", Roots(identity.id, [[anchor]], secret))
     return Vault(directory, identity.id, disk, ring, Log(disk, directory / "log", identity.id))
 
 
@@ -142,15 +153,22 @@ def _stretch(passphrase: bytearray, salt: bytes) -> Secret:
     return out
 
 
-def _make_room(directory: Path, disk: Disk) -> None:
-    if exists(directory):
-        raise Refused(f"there is a vault in {directory} already")
-    if foreign := set(disk.names(directory)) - _OURS:
-        raise Refused(f"{directory} holds other things ({min(foreign)}, …); name an empty one")
+def _make_durable(directory: Path, disk: Disk) -> None:
+    """Makes a directory and its parents, none of which a power cut may take away again."""
+    path = directory = directory.absolute()
+    made = {path.parent}
+    while path != path.parent and path.name not in disk.names(path.parent):
+        path = path.parent
+        made.add(path.parent)
     disk.make_dir(directory)
-    for part in (
-        "ring",
-        "log",
-    ):  # of a creation that was interrupted: nothing was ever sealed in it
+    for parent in sorted(made):
+        disk.sync_dir(parent)
+
+
+def _make_room(directory: Path, disk: Disk) -> None:
+    """Clears away a creation that was interrupted; only the lock tells that it is not under way."""
+    if exists(directory, disk):
+        raise Refused(f"there is a vault in {directory} already")
+    for part in ("ring", "log"):  # nothing was ever sealed in it
         for name in disk.names(directory / part):
             disk.delete(directory / part / name)
