@@ -5,14 +5,15 @@ always gets its receipt: what a crash leaves undone, `settle` does at the next s
 only place in the product that destroys keys.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from keys.durable import replace_file
 from keys.entry import Created, ErasedEntry
-from keys.model import Epoch, InteractionId, PlanId, Slot
+from keys.errors import Malformed, Tampered
+from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, PlanId, Slot
 from keys.receipt import (
     CONFIRMED,
     DOES_NOT_PROVE,
@@ -21,15 +22,21 @@ from keys.receipt import (
     TECHNIQUE,
     AnchorLevel,
     Check,
+    DeadArtefact,
     Receipt,
     Statement,
 )
+from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import machine, write
+from pipeline.errors import Refused
 from pipeline.plan import Plan
-from pipeline.vault import Vault
+from pipeline.vault import Vault, file_name
 
 Clock = Callable[[], str]
 """Tells the time in UTC as `2026-01-31T12:00:00Z`."""
+
+
+NO_SLOTS = Created(InteractionId(bytes(ID_SIZE)), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,12 @@ class Erasure:
 
 
 def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
-    """Carries out a plan: destroys the keys, then logs, signs and tidies up."""
+    """Carries out a plan: destroys the keys, then logs, signs and tidies up.
+
+    Raises `Refused` for a plan of nothing: there is no receipt without an erasure.
+    """
+    if not plan.slots:
+        raise Refused("nothing of what is meant is left to erase")
     vault.ring.destroy(plan.slots, plan.encode())
     return _finish(vault, plan, clock)
 
@@ -62,15 +74,15 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     files are deleted, and then the statement, whose presence says that steps are left.
     """
     draft, receipt = _paths(vault, plan.id)
-    logged = None
     if vault.disk.size(draft):
         statement = Statement.parse(bytes(vault.disk.read(draft)))
-        logged = _logged_at(vault, statement)
+        vault.disk.sync_dir(vault.receipts)  # a killed process may have left it in the cache alone
     else:
         statement = _statement(vault, plan, clock)
         vault.disk.make_dir(vault.receipts)
         replace_file(vault.disk, draft, statement.encode())
-    index = vault.log.append([statement.entry()]) if logged is None else logged
+    logged = _logged(vault, plan.id, statement.epoch_to)
+    index = logged[0] if logged else vault.log.append([statement.entry()])
     proof = vault.log.prove(index, vault.signer())
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
     _delete_files(vault, plan)
@@ -79,21 +91,24 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
 
 
 def _discard(vault: Vault, interaction: InteractionId) -> None:
-    """Destroys the slots of an interaction that never became whole; the log says so."""
-    slots = [slot for slot in _slots_of(vault, interaction) if vault.ring.is_live(slot)]
-    if slots:
-        vault.ring.destroy(slots, b"")
-    if vault.created(interaction):
-        vault.note("discard", "unfinished", [interaction])
-
-
-def _slots_of(vault: Vault, interaction: InteractionId) -> Iterable[Slot]:
+    """Destroys the slots of an interaction that never became whole; the log says so first."""
     created = vault.created(interaction)
-    if created:
-        return [slot for slot, _ in created.slots]
-    # The crash came before the log knew it: its slots are those beyond the last that the log has.
+    slots = [slot for slot, _ in created.slots] if created else _unlogged_slots(vault)
+    if live := [slot for slot in slots if vault.ring.is_live(slot)]:
+        if created:
+            vault.note("discard", write.UNFINISHED, [interaction])
+        vault.ring.destroy(live, b"")
+
+
+def _unlogged_slots(vault: Vault) -> list[Slot]:
+    """Returns the slots beyond the last that the log has: those of a creation cut off before it."""
     entries = (entry for _, entry in vault.log.scan_back() if isinstance(entry, Created))
-    last = max((slot for slot, _ in next(entries, Created(interaction, ())).slots), default=-1)
+    last = max((slot for slot, _ in next(entries, NO_SLOTS).slots), default=-1)
+    if any(header.label.slot > last for header in vault.headers()):
+        raise Tampered(
+            "sealed files are here of interactions that the log does not have: an old copy of the "
+            f"log was put back; put the newest one in {vault.directory / 'log'}"
+        )
     return [Slot(slot) for slot in range(last + 1, vault.ring.slot_count)]
 
 
@@ -147,23 +162,40 @@ def _residual(plan: Plan) -> Iterable[str]:
         yield f"swap: {swap.found}"
 
 
-def _logged_at(vault: Vault, statement: Statement) -> int | None:
-    wanted = statement.entry()
+def _logged(vault: Vault, plan: PlanId, epoch_to: int) -> tuple[int, ErasedEntry] | None:
+    """Returns the entry by which the log knows an erasure, with its index."""
     for index, entry in vault.log.scan_back():
-        if entry == wanted:
-            return index
-        if isinstance(entry, ErasedEntry) and entry.epoch_to < Epoch(statement.epoch_to):
+        if isinstance(entry, ErasedEntry) and entry.plan == plan:
+            return index, entry
+        if isinstance(entry, ErasedEntry) and entry.epoch_to < epoch_to:
             return None
     return None
 
 
 def _delete_files(vault: Vault, plan: Plan) -> None:
+    """Deletes the dead files by what they are, damaged ones by their name; durable on return."""
     for row in plan.erased:
         interaction = InteractionId(bytes.fromhex(row.interaction))
-        dead = {artefact.header for artefact in row.artefacts}
-        for artefact in vault.artefacts(interaction):
-            if artefact.header.hash.hex() in dead:
-                vault.disk.delete(artefact.path)
+        bucket = vault.bucket(interaction)
+        dead = {file_name(_label(vault, interaction, it)): it.header for it in row.artefacts}
+        for name in vault.disk.names(bucket):
+            if name.startswith(row.interaction) and _is_dead(vault, bucket / name, dead):
+                vault.disk.delete(bucket / name)
+        vault.disk.make_dir(bucket)
+        vault.disk.sync_dir(bucket)
+
+
+def _label(vault: Vault, interaction: InteractionId, it: DeadArtefact) -> Label:
+    artefact = ArtefactId(bytes.fromhex(it.artefact))
+    return Label(vault.id, interaction, artefact, it.kind, Slot(it.slot))
+
+
+def _is_dead(vault: Vault, path: Path, dead: Mapping[str, str]) -> bool:
+    try:
+        header = parse_header(vault.disk.read(path, 0, HEADER_SIZE))
+    except Malformed:
+        return path.name in dead
+    return header.hash.hex() in dead.values()
 
 
 def _paths(vault: Vault, plan: PlanId) -> tuple[Path, Path]:
@@ -171,5 +203,8 @@ def _paths(vault: Vault, plan: PlanId) -> tuple[Path, Path]:
 
 
 def _is_finished(vault: Vault, plan: PlanId) -> bool:
+    """Tells whether nothing is left to do: a receipt that is missing later is not written anew."""
     draft, receipt = _paths(vault, plan)
-    return vault.disk.size(receipt) is not None and vault.disk.size(draft) is None
+    if vault.disk.size(draft) is not None:
+        return False
+    return vault.disk.size(receipt) is not None or bool(_logged(vault, plan, vault.ring.epoch))

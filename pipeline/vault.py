@@ -6,7 +6,7 @@ was erased is told apart from what never was. Writing is in `pipeline/write.py`,
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
 from keys.lock import locked
 from keys.log import Log, signer_of
-from keys.model import ID_SIZE, InteractionId, Label, Slot, VaultId
+from keys.model import InteractionId, Label, Slot, VaultId
 from keys.note import Signer
 from keys.ring import Ring
 from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
@@ -78,8 +78,21 @@ class Vault:
     def paths(self) -> Iterator[Path]:
         """Yields the path of everything under `sealed/`, in order."""
         for bucket in self.disk.names(self.sealed):
-            for name in self.disk.names(self.sealed / bucket):
-                yield self.sealed / bucket / name
+            try:
+                names = self.disk.names(self.sealed / bucket)
+            except NotADirectoryError:
+                yield self.sealed / bucket
+                continue
+            yield from (self.sealed / bucket / name for name in names)
+
+    def headers(self) -> Iterator[Header]:
+        """Yields the header of every sealed file; passes over what is none."""
+        return self._headers(self.paths())
+
+    def _headers(self, paths: Iterable[Path]) -> Iterator[Header]:
+        for path in paths:
+            with contextlib.suppress(Malformed, OSError):
+                yield parse_header(self.disk.read(path, 0, HEADER_SIZE))
 
     def artefacts(self, interaction: InteractionId) -> list[Artefact]:
         """Returns the sealed files of an interaction, whether live or erased."""
@@ -117,8 +130,18 @@ class Vault:
         """Returns the words slot of a living interaction; raises `Erased`."""
         for artefact in self.artefacts(interaction):
             if artefact.kind != AUDIO and self.is_live(artefact):
+                self.open(artefact)  # the slot in a header is true only if the file opens with it
                 return artefact.slot
+        if self._has_live_slot(interaction):
+            raise NotFound(
+                f"the files of interaction {interaction.hex()} are missing, its key is not: "
+                "`anechoic audit` tells which, and they can be put back from a copy"
+            )
         raise Erased(f"the words of interaction {interaction.hex()} have been erased")
+
+    def _has_live_slot(self, interaction: InteractionId) -> bool:
+        created = self.created(interaction)
+        return created is not None and any(self.ring.is_live(s) for s, _ in created.slots)
 
     def interactions(self) -> Iterator[InteractionId]:
         """Yields the interactions with a live slot, newest first."""
@@ -137,27 +160,30 @@ class Vault:
         """Finds a living interaction by its id or the start of it; raises `NotFound`, `Erased`."""
         wanted = text.lower()
         if len(wanted) >= _PREFIX_MIN and set(wanted) <= set("0123456789abcdef"):
-            found = self._living(wanted)
+            found = self._living(wanted) or self._living_in_log(wanted)
             if len(found) > 1:
                 raise NotFound(f"{text} is the start of {len(found)} interactions; give more of it")
             if found:
                 return found.pop()
-            self._raise_if_erased(wanted)
         raise NotFound(
             f"no interaction {text[:40]!r} in this vault; an id is 32 hex digits, or the first "
             f"{_PREFIX_MIN} or more of them: `anechoic history` lists them"
         )
 
     def _living(self, wanted: str) -> set[InteractionId]:
-        names = self.disk.names(self.sealed / wanted[:_BUCKET_DIGITS])
-        ids = {bytes.fromhex(n[: 2 * ID_SIZE]) for n in names if n.startswith(wanted)}
-        found = {InteractionId(i) for i in ids}
-        return {i for i in found if any(self.is_live(a) for a in self.artefacts(i))}
+        bucket = self.sealed / wanted[:_BUCKET_DIGITS]
+        paths = (bucket / name for name in self.disk.names(bucket) if name.startswith(wanted))
+        labels = (header.label for header in self._headers(paths))
+        return {label.interaction for label in labels if self.ring.is_live(label.slot)}
 
-    def _raise_if_erased(self, wanted: str) -> None:
-        for _, entry in self.log.scan_back():
-            if isinstance(entry, Created) and entry.interaction.hex().startswith(wanted):
-                raise Erased(f"interaction {entry.interaction.hex()} was here and has been erased")
+    def _living_in_log(self, wanted: str) -> set[InteractionId]:
+        """Finds what has live slots though its files are missing or damaged; raises `Erased`."""
+        entries = (entry for _, entry in self.log.scan_back() if isinstance(entry, Created))
+        known = [entry for entry in entries if entry.interaction.hex().startswith(wanted)]
+        living = {it.interaction for it in known if any(self.ring.is_live(s) for s, _ in it.slots)}
+        if known and not living:
+            raise Erased(f"interaction {known[0].interaction.hex()} was here and has been erased")
+        return living
 
 
 def file_name(label: Label) -> str:

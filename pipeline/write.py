@@ -5,12 +5,14 @@ crash an interaction is there with all its files or is discarded, keys included.
 marked by its directory in `capture/`; `settle` is what the next start does with the marks.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keys.durable import replace_file
-from keys.entry import Created, Entry, SealedEntry
+from keys.entry import Created, Entry, Noted, SealedEntry
+from keys.errors import Erased, Malformed, Tampered
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
 from keys.sealed import (
     CHUNK_LOG2,
@@ -25,6 +27,10 @@ from keys.sealed import (
 )
 from pipeline.artefact import AUDIO
 from pipeline.vault import Vault, file_name
+
+UNFINISHED, LATE = "unfinished", "late"
+"""What was discarded: an interaction that never became whole, an addition to one that was."""
+_MARK = re.compile(r"[0-9a-f]{32}")
 
 Part = tuple[str, bytes]
 """The kind and the content of an artefact to be."""
@@ -73,18 +79,29 @@ def put_back(vault: Vault, path: Path) -> None:
 
 def settle(vault: Vault, discard: Callable[[InteractionId], None]) -> None:
     """Completes what is whole of the half-made, and discards the rest with its keys."""
-    for name in vault.disk.names(vault.capture):
+    for name in filter(_MARK.fullmatch, vault.disk.names(vault.capture)):
         interaction = InteractionId(bytes.fromhex(name))
         if _is_whole(vault, interaction):
+            for file in vault.disk.names(_mark(vault, interaction)):
+                vault.disk.sync(_mark(vault, interaction) / file)  # it may be in the cache alone
             _place(vault, interaction)
-            continue
-        if vault.artefacts(interaction):  # it was whole, and something was being added to it
-            vault.note("discard", "late", [interaction])
         else:
-            discard(interaction)
-        for half in vault.disk.names(_mark(vault, interaction)):
-            vault.disk.delete(_mark(vault, interaction) / half)
-        vault.disk.remove_dir(_mark(vault, interaction))
+            _clear(vault, interaction, discard)
+
+
+def _clear(
+    vault: Vault, interaction: InteractionId, discard: Callable[[InteractionId], None]
+) -> None:
+    mark, bucket = _mark(vault, interaction), vault.bucket(interaction)
+    was_whole = any(name.startswith(mark.name) for name in vault.disk.names(bucket))
+    if not was_whole:
+        discard(interaction)
+    for half in vault.disk.names(mark):
+        vault.disk.delete(mark / half)
+    vault.disk.sync_dir(mark)
+    if was_whole:  # something was being added to it; once this is in the log nothing is half-made
+        vault.note("discard", LATE, [interaction])
+    _remove_mark(vault, interaction)
 
 
 def _seal(
@@ -114,28 +131,53 @@ def _log_and_write(
 
 def _place(vault: Vault, interaction: InteractionId) -> None:
     mark, bucket = _mark(vault, interaction), vault.bucket(interaction)
-    if bucket.name not in vault.disk.names(vault.sealed):
-        vault.disk.make_dir(bucket)
-        vault.disk.sync_dir(vault.sealed)
+    vault.disk.make_dir(bucket)
+    # Also where it was there before: a killed process may have made it and not come to this line.
+    vault.disk.sync_dir(vault.sealed)
     for name in vault.disk.names(mark):
         vault.disk.rename(mark / name, bucket / name)
     vault.disk.sync_dir(bucket)
-    vault.disk.remove_dir(mark)
+    _remove_mark(vault, interaction)
+
+
+def _remove_mark(vault: Vault, interaction: InteractionId) -> None:
+    vault.disk.remove_dir(_mark(vault, interaction))
+    vault.disk.sync_dir(vault.capture)  # or a power cut may bring it back after an erasure
 
 
 def _is_whole(vault: Vault, interaction: InteractionId) -> bool:
-    """Tells whether the disk has every file that the log has of an interaction."""
-    mark, bucket = _mark(vault, interaction), vault.bucket(interaction)
-    there = {*vault.disk.names(mark), *vault.disk.names(bucket)}
+    """Tells whether the disk has every file that the log has, of what has not been settled yet."""
     logged = 0
     for _, entry in vault.log.scan_back():
         if isinstance(entry, SealedEntry) and entry.label.interaction == interaction:
             logged += 1
-            if file_name(entry.label) not in there:
+            if not _has_arrived(vault, entry):
                 return False
+        if (
+            isinstance(entry, Noted)
+            and entry.act == "discard"
+            and interaction in entry.interactions
+        ):
+            return entry.how == LATE
         if isinstance(entry, Created) and entry.interaction == interaction:
             return logged > 0
     return False
+
+
+def _has_arrived(vault: Vault, entry: SealedEntry) -> bool:
+    """Tells whether a file is in its place, or beside the mark with all its content."""
+    name, interaction = file_name(entry.label), entry.label.interaction
+    if name in vault.disk.names(vault.bucket(interaction)):
+        return True  # it was durable before it moved there
+    if name not in vault.disk.names(_mark(vault, interaction)):
+        return False
+    try:
+        artefact = vault.artefact(_mark(vault, interaction) / name)
+        for chunk in vault.open(artefact):  # a name may be durable before its content is
+            chunk.wipe()
+    except (Malformed, Tampered, Erased):
+        return False
+    return artefact.header.hash == entry.header
 
 
 def _mark(vault: Vault, interaction: InteractionId) -> Path:
