@@ -12,7 +12,7 @@ from keys.errors import Erased
 from keys.model import InteractionId
 from pipeline import write
 from pipeline.artefact import AUDIO, DISCLOSURE, Disclosure, decode_audio
-from pipeline.errors import NoAudioDevice, Refused
+from pipeline.errors import NoAudioDevice, NotFound, Refused
 from pipeline.history import Row
 from pipeline.model import RATE_HZ
 from pipeline.vault import Vault
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 def audio(vault: Vault, interaction: InteractionId) -> "NDArray[np.int16]":
     """Returns the samples of an interaction (n, int16, 16 kHz); raises `Erased`."""
-    return decode_audio(vault.read(interaction, AUDIO))
+    try:
+        return decode_audio(vault.read(interaction, AUDIO))
+    except NotFound:
+        entry = vault.created(interaction)
+        if entry and not all(vault.ring.is_live(slot) for slot, _ in entry.slots):
+            text = f"the audio of interaction {interaction.hex()} has been erased, its words kept"
+            raise Erased(text) from None
+        raise
 
 
 def play(pcm: "NDArray[np.int16]") -> None:
