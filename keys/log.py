@@ -6,6 +6,7 @@ the caller to hold the vault's lock.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 
 from keys.durable import Disk
@@ -44,12 +45,16 @@ class Log:
         self._disk.sync_dir(self._directory)
 
     def open(self) -> None:
-        """Finds the end, drops a line that a crash cut off, and mends the hashes if they lag.
+        """Finds the end, drops lines that a crash has torn, and mends the hashes if they lag.
 
         Raises `Tampered` when the end of the log is not an entry of this vault.
         """
-        self._end = self._end_of_last_line(self._disk.size(self._entries) or 0)
-        if self._end < (self._disk.size(self._entries) or 0):
+        there = self._disk.size(self._entries) or 0
+        if there:  # a killed process may have left the last lines in the system's cache alone
+            self._disk.sync(self._entries)
+        self._end = self._end_of_last_line(there)
+        self._end -= self._torn_size()
+        if self._end < there:
             self._disk.truncate(self._entries, self._end)
         last = next(self._lines_back(), b"")
         self.size = parse_line(last, self._vault)[0] + 1 if last else 0
@@ -140,6 +145,40 @@ class Log:
             end = start
         return 0
 
+    def _torn_size(self) -> int:
+        """Returns the length of what a crash left of a batch, from its first bad line on.
+
+        Hashes are written once their entries are durable, so a torn line is never among those that
+        they cover; a bad line there was changed by somebody, and stays to be refused.
+        """
+        covered, beyond = self._covered(), list[bytes]()
+        before = -1
+        for line in self._lines_back():
+            index = self._index_of(line)
+            if index is not None and index < covered:
+                before = index
+                break
+            beyond.append(line)
+        if before != covered - 1:
+            return 0
+        whole = count(covered)
+        kept = takewhile(lambda line: self._index_of(line) == next(whole), reversed(beyond))
+        return sum(len(line) + 1 for line in beyond) - sum(len(line) + 1 for line in kept)
+
+    def _covered(self) -> int:
+        """Returns the number of entries that the hashes are there for."""
+        hashes = (self._disk.size(self._hashes) or 0) // HASH_SIZE
+        size = (hashes + 1) // 2  # n entries have from n to 2n - 1 hashes
+        while stored_count(size + 1) <= hashes:
+            size += 1
+        return size
+
+    def _index_of(self, line: bytes) -> int | None:
+        try:
+            return parse_line(line, self._vault)[0]
+        except Malformed:
+            return None
+
     def _lines_back(self) -> Iterator[bytes]:
         rest, position = b"", self._end
         while position > 0:
@@ -183,6 +222,7 @@ class Log:
         for n, line in enumerate(lines):
             fresh += stored_hashes(self.size + n, leaf_hash(line), read)
         self._disk.write(self._hashes, known * HASH_SIZE, b"".join(fresh))
+        self._disk.sync(self._hashes)
 
 
 def signer_of(vault: VaultId, seed: bytearray) -> Signer:

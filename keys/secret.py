@@ -19,6 +19,8 @@ from keys.model import KEY_SIZE, Commitment
 
 TAG_SIZE = 16
 NONCE_ZERO = bytes(12)
+_FEW = bytes(64)
+_MANY = memoryview(bytes(1 << 16))
 
 
 class Secret(bytearray):
@@ -26,7 +28,12 @@ class Secret(bytearray):
 
     def wipe(self) -> None:
         """Overwrites the content with zeros in place."""
-        self[:] = bytes(len(self))
+        if len(self) <= len(_FEW):
+            self[:] = _FEW[: len(self)]
+            return
+        view = memoryview(self)
+        for start in range(0, len(self), len(_MANY)):
+            view[start : start + len(_MANY)] = _MANY[: len(self) - start]
 
     def __enter__(self) -> Self:
         return self

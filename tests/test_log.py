@@ -185,13 +185,28 @@ def test_lines_out_of_place_are_refused(tmp_path: Path, how: str) -> None:
         list(reopen(tmp_path).scan())
 
 
-@pytest.mark.parametrize("last", [b"9 read history\n", b"\n", b"\x00" * 40 + b"\n", b"-1 x\n"])
-def test_an_end_that_no_crash_leaves_is_refused(tmp_path: Path, last: bytes) -> None:
-    make(tmp_path, noted(1))
-    with entries_path(tmp_path).open("ab") as file:
-        file.write(last)
+BAD_LINES = [b"9 read history\n", b"\n", b"\x00" * 40 + b"\n", b"-1 x\n"]
+
+
+@pytest.mark.parametrize("last", BAD_LINES)
+def test_a_bad_line_that_was_acknowledged_is_refused(tmp_path: Path, last: bytes) -> None:
+    """The hashes cover it, so its content was durable: no crash changes it."""
+    make(tmp_path, noted(1), noted(2))
+    lines = entries_path(tmp_path).read_bytes().splitlines(keepends=True)
+    entries_path(tmp_path).write_bytes(b"".join(lines[:-1]) + last)
     with pytest.raises(KeysError):
         reopen(tmp_path)
+
+
+@pytest.mark.parametrize("torn", BAD_LINES)
+def test_a_batch_torn_in_the_middle_goes_from_there_on(tmp_path: Path, torn: bytes) -> None:
+    """A later block of it may be on the disk without an earlier one; nothing of it was promised."""
+    make(tmp_path, noted(1))
+    kept = entries_path(tmp_path).read_bytes() + line_of(2, noted(2)) + b"\n"
+    entries_path(tmp_path).write_bytes(kept + torn + line_of(4, noted(4)) + b"\n")
+    log = reopen(tmp_path)
+    assert entries_path(tmp_path).read_bytes() == kept
+    check(log, [Begun(VAULT), noted(1), noted(2)])
 
 
 def test_an_entry_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
