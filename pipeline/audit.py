@@ -5,7 +5,9 @@ live key without an owner, a key gone without a receipt, a receipt that does not
 is not the one receipts were issued from. Changes nothing.
 """
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from keys.receipt import Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
 from pipeline.vault import Artefact, Vault, file_name
+from pipeline.write import LATE
 
 _KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts"}
+_IN_RING = re.compile(r"pages|state-[0-9]{20}")
+_IN_LOG = re.compile(r"entries|hashes")
 
 
 @dataclass(slots=True)
@@ -30,6 +35,8 @@ class Ledger:
     files: dict[bytes, Label] = field(default_factory=dict)
     erasures: dict[str, ErasedEntry] = field(default_factory=dict)
     discarded: set[InteractionId] = field(default_factory=set)
+    late: Counter[InteractionId] = field(default_factory=Counter)
+    """How many additions to an interaction were cut off after they were logged."""
 
 
 @dataclass(slots=True)
@@ -55,7 +62,7 @@ def ledger_of(vault: Vault) -> Ledger:
         elif isinstance(entry, ErasedEntry):
             ledger.erasures[entry.plan.hex()] = entry
         elif isinstance(entry, Noted) and entry.act == "discard":
-            ledger.discarded.update(entry.interactions)
+            (ledger.late if entry.how == LATE else ledger.discarded).update(entry.interactions)
     return ledger
 
 
@@ -72,7 +79,7 @@ def audit(vault: Vault) -> Audit:
     result.receipts = len(receipts)
     result.problems += _slots(vault, ledger, receipts, result)
     result.problems += _files(vault, ledger, result)
-    result.problems += _strangers(vault)
+    result.problems += _strangers(vault, ledger)
     return result
 
 
@@ -114,7 +121,9 @@ def _check_extends(vault: Vault, receipt: Verified) -> None:
 
 def _slots(vault: Vault, ledger: Ledger, receipts: list[Verified], result: Audit) -> Iterator[str]:
     rows = (slot for it in receipts for row in it.statement.erased for slot in row.slots)
-    erased = {Slot(row.slot): row.commitment for row in rows}
+    erased = {Slot(row.slot) for row in rows}
+    for slot in sorted(slot for slot in ledger.owners if slot >= vault.ring.slot_count):
+        yield f"slot {slot} is in the log, and the ring never gave it out: the ring is an old one"
     for slot in map(Slot, range(vault.ring.slot_count)):
         owner = ledger.owners.get(slot)
         try:
@@ -129,6 +138,8 @@ def _slots(vault: Vault, ledger: Ledger, receipts: list[Verified], result: Audit
             yield f"slot {slot} holds a key that belongs to no interaction in the log"
         elif owner[1] != found:
             yield f"slot {slot} holds another key than the one that the log has"
+        if slot in erased:
+            yield f"slot {slot} is erased by a receipt, and holds a key: ring and anchor are old"
 
 
 def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
@@ -141,26 +152,39 @@ def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
             yield from _file(vault, ledger, artefact)
         except KeysError as error:
             yield f"{path}: {error}"
+        except OSError as error:
+            yield f"{path} cannot be read: {error.strerror}"
+    late = Counter(ledger.late)
     for header, label in ledger.files.items():
-        missing = header not in seen and vault.ring.is_live(label.slot)
-        if missing and label.interaction not in ledger.discarded:
-            yield f"{file_name(label)} is in the log, its key lives, and the file is missing"
+        if header in seen or label.interaction in ledger.discarded:
+            continue
+        if vault.ring.is_live(label.slot):
+            late[label.interaction] -= 1
+            if late[label.interaction] < 0:
+                yield f"{file_name(label)} is in the log, its key lives, and the file is missing"
 
 
 def _file(vault: Vault, ledger: Ledger, artefact: Artefact) -> Iterator[str]:
     if artefact.header.hash not in ledger.files:
         yield f"{artefact.path} is not in the log"
+    elif artefact.path.parent != vault.bucket(artefact.header.label.interaction):
+        yield f"{artefact.path} is not where it belongs"
     try:
         for chunk in vault.open(artefact):
             chunk.wipe()
     except Erased:
-        yield f"{artefact.path} is erased and still here: `anechoic forget` of it deletes the file"
+        yield f"{artefact.path} is erased and still here: it opens for nobody, delete it"
 
 
-def _strangers(vault: Vault) -> Iterator[str]:
-    for name in vault.disk.names(vault.directory):
-        if name not in _KNOWN:
-            yield f"{vault.directory / name} is nothing of this vault's"
-    for name in vault.disk.names(vault.receipts):
-        if Path(name).suffix != ".receipt":
-            yield f"{vault.receipts / name} is no receipt"
+def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:
+    known: dict[Path, Callable[[str], object]] = {
+        vault.directory: _KNOWN.__contains__,
+        vault.directory / "ring": _IN_RING.fullmatch,
+        vault.directory / "log": _IN_LOG.fullmatch,
+        vault.capture: lambda _: False,  # the caller has settled what was half-made
+        vault.receipts: {f"{plan}.receipt" for plan in ledger.erasures}.__contains__,
+    }
+    for directory, is_known in known.items():
+        for name in vault.disk.names(directory):
+            if not is_known(name):
+                yield f"{directory / name} is nothing that this vault knows of"
