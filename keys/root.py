@@ -1,10 +1,11 @@
-"""The root of each epoch: made fresh, wrapped for the anchors, and gone when their shares are wiped.
+"""The root of each epoch: made fresh, wrapped for the anchors, gone when their shares are wiped.
 
 A root is random. There are one or more ways to it, each a set of anchors that are all needed. For
-each way a key derived from the shares of its anchors (and the passphrase, if any) wraps the root into
-one stanza of the state's head. A share exists for one epoch only, so wiping one share of every way
-kills the root of that epoch everywhere. A way whose anchors are absent at a rotation gets no stanza:
-its old share lives on until it comes back, and until then erasures are pending (SPEC section 3.4).
+each way a key derived from the shares of its anchors (and the passphrase, if any) wraps the root
+into one stanza of the state's head. A share exists for one epoch only, so wiping one share of every
+way kills the root of that epoch everywhere. A way whose anchors are absent at a rotation gets no
+stanza: its old share lives on until it comes back, and until then erasures are pending (SPEC
+section 3.4).
 """
 
 import struct

@@ -12,11 +12,12 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keys.errors import Malformed, Tampered
 from keys.model import KEY_SIZE, ArtefactId, InteractionId, Label, Slot, VaultId
-from keys.secret import TAG_SIZE, Secret, decrypt, derive
+from keys.secret import TAG_SIZE, Secret, derive
 
 MAGIC = b"anechoic-seal/1\n"
 SALT_SIZE = 24
@@ -98,7 +99,7 @@ class _Stream:
             self._prefix = bytes(view[KEY_SIZE : KEY_SIZE + _PREFIX_SIZE])
             self.commitment = bytes(view[KEY_SIZE + _PREFIX_SIZE :])
 
-    def nonce(self, index: int, last: bool) -> bytes:
+    def nonce(self, index: int, *, last: bool) -> bytes:
         return self._prefix + struct.pack(">IB", index, last)
 
 
@@ -116,37 +117,64 @@ class Sealer:
         self.header = Header(label, chunk_log2, salt, self._stream.commitment)
         self._cipher = AESGCM(self._stream.file_key)
         self._chunk = Secret(1 << chunk_log2)
+        self._out = bytearray()
         self._pad, self._filled, self._index, self._length = pad, 0, 0, 0
 
-    def update(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Takes content and returns the sealed chunks that it completes, maybe none."""
-        self._length += len(data)
-        return b"".join(self._push(memoryview(data).cast("B")))
+    def update(self, data: bytes | bytearray | memoryview) -> memoryview:
+        """Takes content and returns the sealed chunks that it completes, valid until the next call.
 
-    def finish(self) -> bytes:
+        A whole chunk can go at once: the length that `finish` adds always comes after it.
+        """
+        self._length += len(data)
+        view = memoryview(data).cast("B")
+        if self._filled == 0 and len(view) == len(self._chunk):
+            return self._seal_into(self._room(1), view, last=False)
+        return self._push(view)
+
+    def finish(self) -> bytearray:
         """Pads, adds the length, marks the last chunk, and returns the end of the file."""
         padded = max(self._pad(self._length + _TRAILER.size), self._length + _TRAILER.size)
         zeros = -(-padded // ALIGN) * ALIGN - self._length - _TRAILER.size
-        tail = bytes(zeros) + _TRAILER.pack(self._length)
-        out = b"".join(self._push(memoryview(tail))) + self._seal_chunk(last=True)
+        size, nothing, out = len(self._chunk), memoryview(bytes(len(self._chunk))), bytearray()
+        # All chunks but the last; that one takes from ALIGN bytes on, so the length is whole in it.
+        for _ in range((self._filled + zeros + _TRAILER.size - 1) // size):
+            zeros -= size - self._filled
+            out += self._push(nothing[self._filled :])
+        self._fill(nothing[:zeros])
+        self._fill(memoryview(_TRAILER.pack(self._length)))
+        out += self._seal_into(self._room(1), memoryview(self._chunk)[: self._filled], last=True)
         self._chunk.wipe()
         self._stream.file_key.wipe()
         del self._cipher
         return out
 
-    def _push(self, data: memoryview) -> Iterator[bytearray]:
-        while len(data):
-            if self._filled == len(self._chunk):  # only now is it sure not to be the last
-                yield self._seal_chunk(last=False)
-            take = min(len(data), len(self._chunk) - self._filled)
-            # through a view: assigning to a slice of a bytearray makes a copy that stays behind
-            memoryview(self._chunk)[self._filled : self._filled + take] = data[:take]
-            self._filled, data = self._filled + take, data[take:]
+    def _push(self, data: memoryview) -> memoryview:
+        size = len(self._chunk)
+        room, at = self._room((self._filled + len(data)) // size), 0
+        if self._filled:
+            taken = min(len(data), size - self._filled)
+            self._fill(data[:taken])
+            data = data[taken:]
+            if self._filled == size:
+                at += len(self._seal_into(room, memoryview(self._chunk), last=False))
+        for start in range(0, len(data) - size + 1, size):
+            at += len(self._seal_into(room[at:], data[start : start + size], last=False))
+        self._fill(data[len(data) - len(data) % size :] if len(data) >= size else data)
+        return room[:at]
 
-    def _seal_chunk(self, last: bool) -> bytearray:
-        out = bytearray(self._filled + TAG_SIZE)
-        plain = memoryview(self._chunk)[: self._filled]
-        self._cipher.encrypt_into(self._stream.nonce(self._index, last), plain, None, out)
+    def _fill(self, data: memoryview) -> None:
+        # through a view: assigning to a slice of a bytearray makes a copy that stays behind
+        memoryview(self._chunk)[self._filled : self._filled + len(data)] = data
+        self._filled += len(data)
+
+    def _room(self, chunks: int) -> memoryview:
+        if len(self._out) < chunks * (len(self._chunk) + TAG_SIZE):
+            self._out = bytearray(chunks * (len(self._chunk) + TAG_SIZE))
+        return memoryview(self._out)
+
+    def _seal_into(self, room: memoryview, plain: memoryview, *, last: bool) -> memoryview:
+        out = room[: len(plain) + TAG_SIZE]
+        self._cipher.encrypt_into(self._stream.nonce(self._index, last=last), plain, None, out)
         self._index, self._filled = self._index + 1, 0
         return out
 
@@ -156,7 +184,9 @@ def seal(
 ) -> tuple[Header, bytes]:
     """Seals content that is whole in memory; returns the header and the entire file."""
     sealer = Sealer(key, label, salt, pad, chunk_log2)
-    return sealer.header, sealer.header.encode() + sealer.update(content) + sealer.finish()
+    return sealer.header, b"".join(
+        [sealer.header.encode(), sealer.update(content).tobytes(), sealer.finish()]
+    )
 
 
 class Opener:
@@ -167,12 +197,13 @@ class Opener:
     """
 
     def __init__(
-        self, key: bytearray, read: Callable[[int, int], bytes | bytearray], size: int
+        self, key: bytearray, read: Callable[[int, int], bytes | bytearray | memoryview], size: int
     ) -> None:
-        self.header = parse_header(read(0, HEADER_SIZE))
+        self.header = parse_header(bytes(read(0, HEADER_SIZE)))
         self._stream = _Stream(key, self.header.label, self.header.chunk_log2, self.header.salt)
         if not hmac.compare_digest(self._stream.commitment, self.header.commitment):
             raise Tampered("this key is not the one that the sealed file is committed to")
+        self._cipher = AESGCM(self._stream.file_key)
         self._read, self._body = read, size - HEADER_SIZE
         self._chunk_size = 1 << self.header.chunk_log2
         self._count = -(-self._body // (self._chunk_size + TAG_SIZE))
@@ -182,15 +213,22 @@ class Opener:
         """Returns `size` bytes of content (or all that follow) from `offset`."""
         end = self.length if size is None else min(self.length, offset + size)
         out = Secret(max(0, end - offset))
-        position = offset
-        while position < end:
-            index, start = divmod(position, self._chunk_size)
-            with self._open_chunk(index) as chunk:
-                take = min(len(chunk) - start, end - position)
-                at = position - offset
-                memoryview(out)[at : at + take] = memoryview(chunk)[start : start + take]
-            position += take
+        self.read_into(offset, memoryview(out))
         return out
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fills `out` with content from `offset`, which must hold that much."""
+        at = 0
+        while at < len(out):
+            index, start = divmod(offset + at, self._chunk_size)
+            take = min(self._chunk_size - start, len(out) - at)
+            piece = out[at : at + take]
+            if take == self._chunk_size and index < self._count - 1:
+                self._open_into(index, piece)
+            else:
+                with self._open_chunk(index) as chunk:
+                    piece[:] = memoryview(chunk)[start : start + take]
+            at += take
 
     def __iter__(self) -> Iterator[Secret]:
         """Yields the content chunk by chunk; the caller wipes what it got."""
@@ -212,11 +250,21 @@ class Opener:
         return length
 
     def _open_chunk(self, index: int) -> Secret:
-        last = index == self._count - 1
-        offset = index * (self._chunk_size + TAG_SIZE)
-        size = self._body - offset if last else self._chunk_size + TAG_SIZE
-        sealed = self._read(HEADER_SIZE + offset, size)
-        if len(sealed) != size:
+        whole = self._chunk_size + TAG_SIZE
+        size = self._body - index * whole if index == self._count - 1 else whole
+        if size < TAG_SIZE:
+            raise Tampered(f"chunk {index} of {self._count} is cut off")
+        out = Secret(size - TAG_SIZE)
+        self._open_into(index, memoryview(out))
+        return out
+
+    def _open_into(self, index: int, out: memoryview) -> None:
+        offset = HEADER_SIZE + index * (self._chunk_size + TAG_SIZE)
+        sealed = self._read(offset, len(out) + TAG_SIZE)
+        if len(sealed) != len(out) + TAG_SIZE:
             raise Tampered("the sealed file is shorter than it was a moment ago")
-        what = f"chunk {index} of {self._count}"
-        return decrypt(self._stream.file_key, self._stream.nonce(index, last), sealed, b"", what)
+        try:
+            nonce = self._stream.nonce(index, last=index == self._count - 1)
+            self._cipher.decrypt_into(nonce, sealed, None, out)
+        except InvalidTag:
+            raise Tampered(f"chunk {index} of {self._count} does not open") from None

@@ -211,7 +211,7 @@ def test_two_files_share_no_key_stream() -> None:
     streams += [_Stream(KEY, LABEL, 10, bytes([1]) * 24), _Stream(OTHER_KEY, LABEL, 10, SALT)]
     assert len({bytes(it.file_key) for it in streams}) == len(streams)
     assert len({it.commitment for it in streams}) == len(streams)
-    nonces = {streams[0].nonce(n, last) for n in (0, 1, 2**32 - 1) for last in (False, True)}
+    nonces = {streams[0].nonce(n, last=last) for n in (0, 1, 2**32 - 1) for last in (False, True)}
     assert len(nonces) == 6
     assert {len(nonce) for nonce in nonces} == {12}
 
@@ -270,7 +270,7 @@ class Gcm:
     def __init__(self, key: bytearray, index: int, blocks: int, *, last: bool) -> None:
         stream = _Stream(key, LABEL, LOG2, SALT)
         cipher = Cipher(algorithms.AES(bytes(stream.file_key)), modes.ECB()).encryptor()  # noqa: S305
-        nonce = stream.nonce(index, last)
+        nonce = stream.nonce(index, last=last)
         self.h = int.from_bytes(cipher.update(bytes(16)))
         self.mask = int.from_bytes(cipher.update(nonce + struct.pack(">I", 1)))
         counters = (nonce + struct.pack(">I", n + 2) for n in range(blocks))

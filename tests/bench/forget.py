@@ -54,7 +54,9 @@ def main() -> None:
                 disk.reset()
                 forget = [timed_ms(lambda p=p: erase(vault, p, now)) for p in plans]
                 row(f"forget {seconds} s", median(forget), disk, rounds)
-            shred = [timed_ms(lambda p=p: subprocess.run(["shred", "-u", p], check=True)) for p in copies]
+            shred = [
+                timed_ms(lambda p=p: subprocess.run(["shred", "-u", p], check=True)) for p in copies
+            ]
             print(f"{'shred -u of its audio':24}{median(shred):10.2f}")
 
 
