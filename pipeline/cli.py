@@ -30,7 +30,9 @@ verify, 6 busy, 7 anchor or passphrase missing or wrong, 8 no model or no audio 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit code; without `argv`, that of this process."""
+    if argv is None:
+        _keep_quiet()
     _write_whatever_comes()
     try:
         options = parser().parse_args(argv)
@@ -44,6 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(nowhere, sys.stdout.fileno())  # or Python complains at exit
         return _BROKEN_PIPE
     return code
+
+
+def _keep_quiet() -> None:
+    """Keeps Python from printing what it cannot raise: its text may hold content.
+
+    Such as the complaint of a library's `__del__` when Ctrl-C came while it was being made.
+    """
+    import threading
+
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda it: _say(_defect(it.exc_value))
 
 
 def _write_whatever_comes() -> None:
@@ -110,11 +123,11 @@ def _message(error: Exception) -> str:
     return printable(str(error))
 
 
-def _defect(error: Exception) -> str:
+def _defect(error: BaseException | None) -> str:
     """Tells of a defect by its kind and its places only: its text may hold content."""
     import traceback
 
-    places = traceback.extract_tb(error.__traceback__)
+    places = traceback.extract_tb(error.__traceback__ if error else None)
     where = ", ".join(f"{Path(it.filename).name}:{it.lineno} in {it.name}" for it in places)
     return f"internal error, please report it: {type(error).__name__} at {where}"
 

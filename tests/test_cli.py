@@ -654,6 +654,32 @@ def test_a_defect_shows_no_content(
     assert "secret" not in err
 
 
+def test_a_defect_outside_of_the_command_shows_no_content(shell: Shell) -> None:
+    (shell.home / "sitecustomize.py").write_text(
+        f"""
+import threading
+class Last:
+    def __del__(self):
+        raise ValueError({SECRET!r})
+def broken():
+    raise ValueError({SECRET!r})
+import pipeline.commands
+def doctor(_):
+    thread = threading.Thread(target=broken)
+    thread.start()
+    thread.join()
+    Last()
+    return 0
+pipeline.commands.doctor = doctor
+"""
+    )
+    done = shell.having(PYTHONPATH=f"{shell.home}{os.pathsep}{ROOT}")("doctor")
+    assert done.code == 0
+    assert "internal error" in done.err
+    assert "ValueError" in done.err
+    assert "secret" not in done.err
+
+
 def test_words_that_a_stream_cannot_encode_do_not_end_a_command(shell: Shell) -> None:
     shell.say("où est la lune")
     done = shell.having(PYTHONIOENCODING="ascii")("history")
