@@ -8,17 +8,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from pipeline import session, write
+from pipeline import write
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
 from pipeline.erase import erase
 from pipeline.model import RATE_HZ, Word
 from pipeline.plan import make_plan
-from pipeline.session import acting, now, now_ms
+from pipeline.session import acting, create_vault, now, now_ms
+from pipeline.vault import Vault
 from tests.bench.counting import CountingDisk
 from tests.bench.ring import timed_ms
 
@@ -35,29 +38,30 @@ def parts(seconds: int) -> list[write.Part]:
 
 def main() -> None:
     """Prints the table."""
-    disk = CountingDisk()
-    session.RealDisk = lambda: disk  # type: ignore[assignment, misc]
     base = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     print(f"{'':24}{'ms':>10}{'KiB':>10}{'syncs':>8}")
     with tempfile.TemporaryDirectory(dir=base) as folder:
-        vault = session.create_vault(Path(folder) / "vault", Path(folder) / "anchor")
+        disk = CountingDisk()
+        vault = create_vault(Path(folder) / "vault", Path(folder) / "anchor", disk=disk)
         for seconds in (3, 60, 1800):
-            rounds = ROUNDS if seconds < 1000 else 3
-            content = parts(seconds)
-            with acting(vault):
-                disk.reset()
-                seal = [timed_ms(lambda: write.create(vault, content)) for _ in range(rounds)]
-                row(f"seal {seconds} s", median(seal), disk, rounds)
-                ids = [it for _, it in zip(range(rounds), vault.interactions(), strict=False)]
-                copies = [copy(vault.artefacts(i)[0].path, Path(folder)) for i in ids]
-                plans = [make_plan(vault, [i], now()) for i in ids]
-                disk.reset()
-                forget = [timed_ms(lambda p=p: erase(vault, p, now)) for p in plans]
-                row(f"forget {seconds} s", median(forget), disk, rounds)
-            shred = [
-                timed_ms(lambda p=p: subprocess.run(["shred", "-u", p], check=True)) for p in copies
-            ]
-            print(f"{'shred -u of its audio':24}{median(shred):10.2f}")
+            measure(vault, disk, seconds, 3 if seconds > 1000 else ROUNDS)
+
+
+def measure(vault: Vault, disk: CountingDisk, seconds: int, rounds: int) -> None:
+    """Prints the lines of one length of audio."""
+    content = parts(seconds)
+    with acting(vault):
+        disk.reset()
+        sealing = [timed_ms(partial(write.create, vault, content)) for _ in range(rounds)]
+        row(f"seal {seconds} s", median(sealing), disk, rounds)
+        ids = list(islice(vault.interactions(), rounds))
+        copies = [copy(vault.artefacts(it)[0].path, vault.directory.parent) for it in ids]
+        plans = [make_plan(vault, [it], now()) for it in ids]
+        disk.reset()
+        forgetting = [timed_ms(partial(erase, vault, plan, now)) for plan in plans]
+        row(f"forget {seconds} s", median(forgetting), disk, rounds)
+    shred = [timed_ms(partial(subprocess.run, ["shred", "-u", it], check=True)) for it in copies]
+    print(f"{'shred -u of its audio':24}{median(shred):10.2f}")
 
 
 def copy(path: Path, folder: Path) -> Path:

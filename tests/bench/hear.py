@@ -1,13 +1,14 @@
 """Hearing and sealing the samples beside bare Vosk on the same files, and the word error rates.
 
-Run: `.venv/bin/python -m tests.bench.hear`. Both load the same model; bare Vosk gets each file whole,
-with one recogniser a file, and keeps nothing. One run; compare the ratio, not the times.
+Run: `.venv/bin/python -m tests.bench.hear`. Both load the same model; bare Vosk gets each file
+whole, silence included, and keeps nothing. One run; compare the ratio, not the times.
 """
 
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,11 @@ def main() -> None:
     else:
         sys.stderr.write("no LibriVox clips: apt-get install pocketsphinx-testdata\n")
     for name, files in sets.items():
-        alone = report(f"{name}, bare Vosk", files, lambda files=files: bare(model, files))
+        alone = report(f"{name}, bare Vosk", files, partial(bare, model, files))
         for jobs in (1, 2):
-            act = lambda files=files, jobs=jobs: sealed(model, files, jobs)  # noqa: E731
-            took = report(f"{name}, sealed, {jobs} job(s)", files, act)
+            took = report(
+                f"{name}, sealed, {jobs} job(s)", files, partial(sealed, model, files, jobs)
+            )
             print(f"{'':28}{took / alone:8.2f} of bare Vosk")
 
 

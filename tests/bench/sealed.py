@@ -1,6 +1,7 @@
 """Sealing and opening beside bare AES-256-GCM on chunks of the same size.
 
-Run: `.venv/bin/python -m tests.bench.sealed`. 64 MiB in memory, the best of nine turns each; compare the ratios.
+Run: `.venv/bin/python -m tests.bench.sealed`. 64 MiB in memory, the best of nine turns each;
+compare the ratios.
 """
 
 import os
