@@ -241,8 +241,7 @@ def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(acts, "list", "models that can be had, and those installed")
     fetch = _add(acts, "fetch", "fetch a model and check every file of it")
     fetch.add_argument("name", nargs="?", metavar="NAME", help="default: the best that can be had")
-    it = _add(commands, "demo", "the whole story on the samples, in a minute")
-    it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
+    _add(commands, "demo", "the whole story on the samples, in a minute")
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def demo(options: Namespace) -> int:
     from pipeline import models
     from pipeline.demo import run
 
-    return run(Terminal(as_json=options.json), models.find(options.model))
+    return run(Terminal(as_json=options.json), models.find(None))
 
 
 def _apart(options: Namespace) -> tuple[Path, Path]:
