@@ -3,7 +3,6 @@
 Looks at a vault from outside and opens none, so that it helps most when one does not open.
 """
 
-import ctypes.util
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from keys.anchor.medium import Medium, level_of, medium_of
 from pipeline import machine, models
 from pipeline.errors import NoModel
 from pipeline.machine import BAD, OK, WARN, Finding
+from pipeline.terminal import count
 
 
 def findings(vault: Path, anchors: Path) -> list[Finding]:
@@ -80,19 +80,18 @@ def _model() -> Finding:
 
 
 def _sound() -> Finding:
-    if ctypes.util.find_library("portaudio") is None:
-        return Finding(
-            "sound", WARN, "the library PortAudio is missing", "apt-get install libportaudio2"
-        )
-    import sounddevice
-
-    devices = sounddevice.query_devices()
+    try:
+        import sounddevice  # macOS and Windows have the library inside of it
+    except OSError:
+        remedy = "install it: apt-get install libportaudio2, or your system's own way"
+        return Finding("sound", WARN, "the library PortAudio is missing", remedy)
+    try:
+        devices = sounddevice.query_devices()
+    except Exception as error:  # noqa: BLE001 - whatever a sound system can be out of order with
+        found = f"PortAudio, and the sound system does not answer ({type(error).__name__})"
+        return Finding("sound", WARN, found, "start the sound server, or ask it what is wrong")
     inputs = sum(device["max_input_channels"] > 0 for device in devices)
     if inputs:
-        return Finding("sound", OK, f"PortAudio, {inputs} device(s) to record from")
-    return Finding(
-        "sound",
-        WARN,
-        "PortAudio, and no device to record from",
-        "plug in a microphone; nothing else needs it",
-    )
+        return Finding("sound", OK, f"PortAudio, {count(inputs, 'device')} to record from")
+    found = "PortAudio, and no device to record from"
+    return Finding("sound", WARN, found, "plug in a microphone; files need none")

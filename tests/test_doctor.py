@@ -1,0 +1,167 @@
+"""The doctor: what it finds in made-up machines and vaults, and that it looks only."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import doctor, machine, models
+from pipeline.errors import NoModel
+from pipeline.machine import BAD, OK, WARN, Finding
+from tests.commandline import Shell, plain
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Shell(home)
+
+
+def _of(found: list[Finding], check: str) -> Finding:
+    (finding,) = [finding for finding in found if finding.check == check]
+    return finding
+
+
+def _of_vault(shell: Shell, check: str) -> Finding:
+    return _of(doctor.findings(shell.vault, shell.anchors), check)
+
+
+def test_the_document(shell: Shell) -> None:
+    done = shell("--json", "doctor")
+    rows = done.json
+    assert done.code == int(any(row["state"] == "bad" for row in rows))
+    assert all(list(row) == ["check", "state", "found", "remedy"] for row in rows)
+    assert {row["state"] for row in rows} <= {"ok", "warn", "bad"}
+    assert all(row["remedy"] for row in rows if row["state"] != "ok")  # what to do
+    checks = {row["check"] for row in rows}
+    assert checks >= {"vault", "anchor", "anchor apart", "swap", "core dumps", "model", "sound"}
+
+
+def test_it_makes_nothing_and_opens_nothing(shell: Shell) -> None:
+    shell("doctor")
+    assert list(shell.home.iterdir()) == []
+    shell.say("why does the moon follow us")
+    before = {p: p.stat().st_mtime_ns for p in shell.home.rglob("*")}
+    shell("doctor")
+    assert {p: p.stat().st_mtime_ns for p in shell.home.rglob("*")} == before
+
+
+def test_on_a_terminal_it_folds(shell: Shell) -> None:
+    _, screen = shell.on_a_terminal("doctor", columns=60)
+    lines = plain(screen).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert all(line[:5] in {"ok   ", "warn ", "bad  ", "  do ", "     "} for line in lines)
+
+
+def test_a_missing_anchor_is_bad(shell: Shell) -> None:
+    assert _of_vault(shell, "anchor file").state == OK  # no vault, no anchor
+    shell.say("why does the moon follow us")
+    assert _of_vault(shell, "anchor file").state == OK
+    (share,) = shell.anchors.iterdir()
+    share.unlink()
+    finding = _of_vault(shell, "anchor file")
+    assert finding.state == BAD
+    assert str(share) in finding.found
+    assert shell("doctor").code == 1
+
+
+def test_an_anchor_inside_the_vault_is_bad(tmp_path: Path) -> None:
+    inside = doctor.findings(tmp_path / "vault", tmp_path / "vault" / "anchors")
+    assert _of(inside, "anchor apart").state == BAD
+    beside = doctor.findings(tmp_path / "vault", tmp_path / "vault-anchors")
+    assert _of(beside, "anchor apart").state == WARN  # backups cannot be seen from here
+
+
+def test_a_damaged_vault_does_not_stop_it(shell: Shell) -> None:
+    shell.say("why does the moon follow us")
+    for content in ("", "[]", "{}", '{"vault": 3'):
+        (shell.vault / "vault.json").write_text(content)
+        assert "none yet" in _of_vault(shell, "vault").found
+
+
+def test_the_level_of_the_anchor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from keys.anchor.medium import Medium
+
+    for filesystem, state in (("ext4", OK), ("xfs", OK), ("btrfs", WARN), ("tmpfs", WARN)):
+        medium = Medium(filesystem, frozenset())
+        monkeypatch.setattr(doctor, "medium_of", lambda _, medium=medium: medium)
+        finding = _of(doctor.findings(tmp_path / "vault", tmp_path / "anchors"), "anchor")
+        assert finding.state == state, filesystem
+        assert bool(finding.remedy) == (state == WARN)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_others_may_not_look_in(shell: Shell) -> None:
+    shell.say("why does the moon follow us")
+    assert machine.permissions(shell.vault).state == OK
+    shell.vault.chmod(0o755)
+    finding = machine.permissions(shell.vault)
+    assert (finding.state, finding.remedy) == (WARN, f"chmod 700 {shell.vault}")
+
+
+def test_swap(tmp_path: Path) -> None:
+    table = tmp_path / "swaps"
+    head = "Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n"
+    table.write_text(head)
+    assert machine.swap(table).state == OK
+    table.write_text(head + "/dev/zram0 partition 8388604 0 100\n")
+    assert machine.swap(table).state == OK
+    table.write_text(head + "/dev/zram0 partition 1 0 100\n/swapfile file 2097148 0 -2\n")
+    finding = machine.swap(table)
+    assert finding.state == WARN
+    assert "/swapfile" in finding.found
+    assert "zram0" not in finding.found
+    assert machine.swap(tmp_path / "nothing").state == WARN
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_every_command_forbids_core_dumps(shell: Shell) -> None:
+    assert _of([machine.core_dumps()], "core dumps").state in {OK, BAD}
+    (row,) = [row for row in shell("--json", "doctor").json if row["check"] == "core dumps"]
+    assert row["state"] == OK  # of the process that said it
+    import subprocess
+
+    probe = (
+        "import resource, ctypes; from pipeline.machine import harden; harden(); "
+        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", probe],
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert out == "(0, 0) 0\n"  # PR_GET_DUMPABLE
+
+
+def test_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def none(_: object) -> Path:
+        raise NoModel("no recognition model")
+
+    monkeypatch.setattr(models, "find", none)
+    finding = _of(doctor.findings(tmp_path, tmp_path / "a"), "model")
+    assert (finding.state, finding.remedy) == (WARN, "anechoic model fetch")
+    monkeypatch.setattr(models, "find", lambda _: tmp_path / "some-model")
+    finding = _of(doctor.findings(tmp_path, tmp_path / "a"), "model")
+    assert (finding.state, finding.found) == (OK, str(tmp_path / "some-model"))
+
+
+@pytest.mark.parametrize(
+    ("library", "state", "word"),
+    [
+        ("def query_devices(): return []", WARN, "microphone"),
+        ("def query_devices(): return [{'max_input_channels': 1}]", OK, ""),
+        ("raise OSError('PortAudio library not found')", WARN, "libportaudio2"),
+        ("def query_devices(): raise RuntimeError('no host')", WARN, "sound server"),
+    ],
+)
+def test_the_microphone(shell: Shell, library: str, state: str, word: str) -> None:
+    (shell.home / "sounddevice.py").write_text(library)
+    path = f"{shell.home}{os.pathsep}{shell.environment['PYTHONPATH']}"
+    done = shell.having(PYTHONPATH=path)("--json", "doctor")
+    (row,) = [row for row in done.json if row["check"] == "sound"]
+    assert row["state"] == state
+    assert word in row["remedy"]
