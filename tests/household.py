@@ -51,10 +51,10 @@ def no_passphrase() -> bytearray:
 class HouseDisk(SimulatedDisk):
     """The simulated disk; its names of a directory include directories, as a real one's do.
 
-    Unless `is_log_strict`, what is written to the log arrives whole and at once, or not at all.
+    Unless `tears_hashes`, the hashes of the log arrive whole and at once, or not at all.
     """
 
-    is_log_strict = False
+    tears_hashes = False
 
     def __init__(self, medium: Medium, history: tuple[tuple[Path, bytes], ...] = ()) -> None:
         super().__init__(medium, history)
@@ -65,7 +65,7 @@ class HouseDisk(SimulatedDisk):
         return sorted({*super().names(directory), *below} - {""})
 
     def _perform(self, what: str, path: Path, changes: Sequence[Change]) -> None:
-        if path.parent.name != "log" or self.is_log_strict or not changes:
+        if path.parts[-2:] != ("log", "hashes") or self.tears_hashes or not changes:
             super()._perform(what, path, changes)
             return
         self._start(what, path)
@@ -76,7 +76,7 @@ class HouseDisk(SimulatedDisk):
     def fork(self) -> "HouseDisk":
         other, base = HouseDisk(self.durable, self.history), super().fork()
         other.cached, other.unsynced, other.tears = base.cached, base.unsynced, self.tears
-        other.is_log_strict = self.is_log_strict
+        other.tears_hashes = self.tears_hashes
         other._number_from()
         return other
 

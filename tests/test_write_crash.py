@@ -51,6 +51,7 @@ class Crashes:
     base: Path
     judge: Judge
     most: int = 12
+    tears_hashes: bool = False
     states: int = 0
     _seen: set[object] = field(default_factory=set)
 
@@ -65,6 +66,7 @@ class Crashes:
         image = (*map(_image, (disk.durable, disk.cached)), disk.unsynced, is_done, deep)
         if image in self._seen:
             return
+        disk.tears_hashes = self.tears_hashes
         self._seen.add(image)
         self.states += 1
         moments: list[Moment] = []
@@ -161,6 +163,13 @@ def test_no_crash_leaves_half_an_interaction(house: House) -> None:
     crashes.check(creating(house))
     print(f"create: {crashes.states} states")
     assert crashes.states > 50
+
+
+@pytest.mark.xfail(reason="Log.open looks at the last hashes only, and takes torn ones for whole")
+def test_no_crash_leaves_torn_hashes(house: House) -> None:
+    house.disk.tears_hashes = True
+    crashes = Crashes(house.base, judge_create(house), tears_hashes=True)
+    crashes.check(creating(house))
 
 
 def test_no_crash_of_settling_leaves_half_an_interaction(house: House) -> None:
