@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keys.errors import AnchorFailure, KeysError
+from keys.copies import ERASED
+from keys.errors import AnchorFailure
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED, Statement
 from pipeline import history
@@ -24,10 +25,10 @@ from pipeline.history import Filter
 from pipeline.ingest import Request
 from pipeline.listening import ingesting
 from pipeline.plan import make_plan
+from pipeline.restore import RESTORED, restore
 from pipeline.session import acting, create_vault, now, open_vault
-from pipeline.terminal import Terminal, safe
+from pipeline.terminal import Terminal, count, safe
 from pipeline.vault import Vault
-from pipeline.write import put_back
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 WANTED = "blood pressure"
@@ -144,22 +145,21 @@ def _comes_back(
         refused = str(error)
     stage.claim("the backup as a whole refuses to open: its root is gone", holds=bool(refused))
     with acting(vault):
-        opened = [_text(vault, backup, interaction) for interaction in (gone, other)]
+        for artefact in vault.artefacts(other):  # an accident: the vault loses another one's files
+            artefact.path.unlink()
+        found = list(restore(vault, backup))
+        text = Transcript.decode(vault.read(other, TRANSCRIPT)).text
+    dead = [row for row in found if row.interaction == gone.hex()]
     stage.claim(
-        "the forgotten one does not open from the backup's files either", holds=opened[0] is None
+        f"restore: the {len(dead)} files of the forgotten one do not open from it either",
+        holds=bool(dead) and all(row.state == ERASED for row in dead),
     )
-    stage.claim("control: another one of the same backup still opens,", holds=opened[1] is not None)
-    stage.tell(f"beside the current ring: “{opened[1]}”")
-
-
-def _text(vault: Vault, backup: Path, interaction: InteractionId) -> str | None:
-    """Puts the files of an interaction back from a copy, and reads them if that can be done."""
-    for path in sorted((backup / "sealed").rglob(f"{interaction.hex()}.*")):
-        put_back(vault, path)
-    try:
-        return Transcript.decode(vault.read(interaction, TRANSCRIPT)).text
-    except KeysError:
-        return None
+    back = sum(row.state == RESTORED for row in found)
+    stage.claim(
+        f"control: {back} lost files of another one come back, beside the current ring:",
+        holds=back > 0,
+    )
+    stage.tell(f"“{text}”")
 
 
 def _check(stage: Stage, backup: Path, done: Erasure) -> None:
@@ -188,7 +188,7 @@ def _honest(stage: Stage, statement: Statement) -> None:
 
 def _where_next(stage: Stage) -> None:
     if stage.broken:
-        stage.it.print(f"\n[bold red]{len(stage.broken)} claim(s) did not hold.[/]")
+        stage.it.print(f"\n[bold red]{count(len(stage.broken), 'claim')} did not hold.[/]")
         return
     stage.it.print("\n[bold]Your turn:[/]")
     for line in (
