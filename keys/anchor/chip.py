@@ -7,6 +7,7 @@ Part and section numbers are those of the TCG TPM 2.0 Library Specification.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ try:
     from tpm2_pytss import types as t
 except ImportError:  # the extra `tpm` is not installed, or the system has no libtss2
     tss = None
+else:
+    os.environ.setdefault("TSS2_LOG", "all+none")  # it would write its errors to our stderr as well
 
 DEVICE = "device:/dev/tpmrm0"
 INDICES = range(0x01800000, 0x01C00000)

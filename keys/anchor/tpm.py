@@ -13,21 +13,18 @@ counter <= its limit, and every limit ever given out is higher than the one befo
 """
 
 import hashlib
-import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from keys.anchor import Level
+from keys.anchor.blobs import MAGIC, Blob, State, encode, parse
 from keys.anchor.chip import DEVICE, INDICES, Chip
 from keys.durable import Disk, replace_file
 from keys.errors import AnchorFailure
 from keys.model import Epoch, VaultId
 from keys.secret import Secret
 
-MAGIC = b"anechoic-tpm/1"
-_HEAD = struct.Struct(">14s16sIQH")
-_BLOB_HEAD = struct.Struct(">QQH")
 _MAX_SIZE = 1 << 16
 _REACH = 64
 """How far limits may lie ahead of the counter: two for each crash since the last recovery."""
@@ -35,20 +32,6 @@ _DISCRETE = frozenset(
     {"ATML", "BRCM", "IFX", "NSM", "NTC", "NTZ", "SMSC", "SNS", "STM", "TXN", "WEC"}
 )
 _FIRMWARE = frozenset({"AMD", "INTC", "QCOM"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Blob:
-    epoch: Epoch
-    limit: int
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    index: int
-    issued: int = 0
-    blobs: tuple[_Blob, ...] = ()
 
 
 class TpmAnchor:
@@ -59,7 +42,7 @@ class TpmAnchor:
     def __init__(self, disk: Disk, path: Path, vault: VaultId, tcti: str = DEVICE) -> None:
         self._disk, self._path, self._vault = disk, path, vault
         self._open: Callable[[], Chip] = lambda: Chip(tcti)
-        self._held: dict[_Blob, Secret] = {}  # live ones only: a chip takes half a second for each
+        self._held: dict[Blob, Secret] = {}  # live ones only: a chip takes half a second for each
 
     def shares(self) -> dict[Epoch, Secret]:
         """Returns the shares that the TPM still gives; raises `AnchorFailure` for an old file."""
@@ -90,6 +73,7 @@ class TpmAnchor:
             if kept.limit < state.issued:  # something newer was begun and is to die as well
                 with self._unsealed(chip, state, kept) as share:
                     kept = self._add(chip, state, keep, share)
+            self._unsealed(chip, state, kept).wipe()
             while self._count(chip, state) < kept.limit:
                 chip.increment(state.index)
             self._forget_dead(self._count(chip, state))
@@ -111,24 +95,24 @@ class TpmAnchor:
         self._disk.sync_dir(self._path.parent.parent)
         start = int.from_bytes(hashlib.sha256(MAGIC + self._vault).digest()[:4], "big")
         turned = (INDICES[(start + n) % len(INDICES)] for n in range(len(INDICES)))
-        self._save(_State(next(index for index in turned if not chip.defined(index))))
+        self._save(State(next(index for index in turned if not chip.defined(index))))
 
-    def _add(self, chip: Chip, state: _State, epoch: Epoch, share: Secret) -> _Blob:
+    def _add(self, chip: Chip, state: State, epoch: Epoch, share: Secret) -> Blob:
         live = self._live(chip, state) if state.blobs else ()
         limit = max(state.issued + 1, self._count(chip, state))
         state = replace(state, issued=limit, blobs=live)
         self._save(state)
-        blob = _Blob(epoch, limit, chip.seal(state.index, limit, share))
+        blob = Blob(epoch, limit, chip.seal(state.index, limit, share))
         self._save(replace(state, blobs=(*live, blob)))
         self._unsealed(chip, state, self._read().blobs[-1]).wipe()
         return blob
 
-    def _unsealed(self, chip: Chip, state: _State, blob: _Blob) -> Secret:
+    def _unsealed(self, chip: Chip, state: State, blob: Blob) -> Secret:
         if blob not in self._held:
             self._held[blob] = chip.unseal(state.index, blob.limit, blob.sealed)
         return Secret(self._held[blob])
 
-    def _live(self, chip: Chip, state: _State) -> tuple[_Blob, ...]:
+    def _live(self, chip: Chip, state: State) -> tuple[Blob, ...]:
         count = self._count(chip, state)
         self._forget_dead(count)
         if live := tuple(blob for blob in state.blobs if blob.limit >= count):
@@ -143,14 +127,14 @@ class TpmAnchor:
         for dead in [blob for blob in self._held if blob.limit < count]:
             self._held.pop(dead).wipe()
 
-    def _kept(self, chip: Chip, state: _State, keep: Epoch) -> _Blob:
+    def _kept(self, chip: Chip, state: State, keep: Epoch) -> Blob:
         live = self._live(chip, state) if state.blobs else ()
         found = [blob for blob in live if blob.epoch == keep]
         if not found:
             raise AnchorFailure(f"the TPM anchor {self._path} holds no share for epoch {keep}")
         return max(found, key=lambda blob: blob.limit)
 
-    def _count(self, chip: Chip, state: _State) -> int:
+    def _count(self, chip: Chip, state: State) -> int:
         count = chip.counter(state.index)
         if count is None:
             raise AnchorFailure(
@@ -161,10 +145,10 @@ class TpmAnchor:
             raise AnchorFailure(f"{self._path} is damaged; put a copy of its newest version back")
         return count
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: State) -> None:
         replace_file(self._disk, self._path, encode(self._vault, state))
 
-    def _read(self) -> _State:
+    def _read(self) -> State:
         try:
             data = bytes(self._disk.read(self._path, 0, _MAX_SIZE))
         except FileNotFoundError:
@@ -203,33 +187,3 @@ def level_of(maker: str, vendor: str) -> Level:
         "nothing, but an old copy of the TPM's own state (a snapshot of the virtual machine, the "
         "host's backup or free space) revives everything",
     )
-
-
-def encode(vault: VaultId, state: _State) -> bytes:
-    """Returns the bytes of the anchor's file."""
-    parts = [_HEAD.pack(MAGIC, vault, state.index, state.issued, len(state.blobs))]
-    for blob in state.blobs:
-        parts += [_BLOB_HEAD.pack(blob.epoch, blob.limit, len(blob.sealed)), blob.sealed]
-    body = b"".join(parts)
-    return body + hashlib.sha256(body).digest()
-
-
-def parse(data: bytes, where: str) -> tuple[VaultId, _State]:
-    """Returns vault and state of exactly what `encode` made; raises `AnchorFailure`."""
-    body, checksum = data[:-32], data[-32:]
-    if len(body) < _HEAD.size or hashlib.sha256(body).digest() != checksum:
-        raise AnchorFailure(f"{where} is damaged; put a copy of its newest version back")
-    magic, vault, index, issued, count = _HEAD.unpack_from(body)
-    blobs = tuple(_parse_blobs(body, _HEAD.size)) if magic == MAGIC else ()
-    state = _State(index, issued, blobs)
-    if index not in INDICES or len(blobs) != count or encode(vault, state) != data:
-        raise AnchorFailure(f"{where} is not a TPM anchor's file of this version")
-    return VaultId(vault), state
-
-
-def _parse_blobs(body: bytes, offset: int) -> Iterator[_Blob]:
-    while len(body) - offset >= _BLOB_HEAD.size:
-        epoch, limit, size = _BLOB_HEAD.unpack_from(body, offset)
-        start = offset + _BLOB_HEAD.size
-        yield _Blob(Epoch(epoch), limit, body[start : start + size])
-        offset = start + size

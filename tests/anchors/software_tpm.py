@@ -21,10 +21,10 @@ def why_not() -> str | None:
 
 
 class SoftwareTpm:
-    """One swtpm process over the state in `directory`, from `with` to its end."""
+    """One swtpm process with its sockets in `directory` and its state there or in `state`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.state = directory / "state"
+    def __init__(self, directory: Path, state: Path | None = None) -> None:
+        self.state = (state or directory) / "state"
         self.state.mkdir(exist_ok=True)
         self._socket = directory / "tpm"
         self.tcti = f"swtpm:path={self._socket}"
