@@ -13,7 +13,8 @@ import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -40,6 +41,8 @@ class Found:
 
     name: str
     header: Header | None
+    content: Callable[[], bytes] = field(default=bytes, compare=False, repr=False)
+    """Reads the whole sealed file; to be called before the next one is asked for."""
 
 
 def find_sealed(path: Path) -> Iterator[Found]:
@@ -77,7 +80,7 @@ def _open(path: Path) -> IO[bytes]:
 def _in_content(path: Path, file: IO[bytes]) -> Iterator[Found]:
     first = file.read(tarfile.BLOCKSIZE)
     if first.startswith(MAGIC):
-        yield Found(str(path), _header(first[:HEADER_SIZE]))
+        yield Found(str(path), _header(first[:HEADER_SIZE]), partial(_whole, file))
     elif first[257:262] == b"ustar" or _TAR_NAMES.intersection(path.suffixes):
         file.seek(0)
         yield from _in_tar(path, file)
@@ -89,11 +92,18 @@ def _in_tar(path: Path, file: IO[bytes]) -> Iterator[Found]:
             content = tar.extractfile(member) if member.isfile() else None
             first = content.read(HEADER_SIZE) if content else b""
             if first.startswith(MAGIC):
-                yield Found(f"{path}:{member.name}", _header(first))
+                yield Found(f"{path}:{member.name}", _header(first), partial(_whole, content))
         # The library takes a damaged header for the end; the true end is a block of zeros.
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             yield Found(str(path), None)
+
+
+def _whole(file: IO[bytes] | None) -> bytes:
+    if file is None:
+        return b""
+    file.seek(0)
+    return file.read()
 
 
 def _header(first: bytes) -> Header | None:

@@ -225,6 +225,9 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("receipts", nargs="+", type=Path, metavar="RECEIPT")
     it.add_argument("--log-key", metavar="VKEY", help="the log key that you trust")
     _add_copy(it)
+    _add(commands, "receipts", "list all receipts with their verdicts")
+    it = _add(commands, "restore", "bring sealed files back from an old copy of the vault")
+    it.add_argument("copy", type=Path, metavar="COPY", help="a folder or tar file, of any age")
     it = _add(commands, "audit", "hold every file, key, log entry and receipt together")
     _add_copy(it)
 

@@ -17,8 +17,9 @@ from keys.note import VerifierKey
 from keys.receipt import CONFIRMED
 from keys.verify import Outcome, as_json, explain, states, verify_file
 from pipeline import audit as auditing
-from pipeline import erase, machine, places, share, views
+from pipeline import erase, machine, places, proofs, share, views
 from pipeline import history as looking
+from pipeline import restore as restoring
 from pipeline.errors import Refused
 from pipeline.plan import Plan, make_plan, plan_ids
 from pipeline.select import Selection, parse_time, select
@@ -125,7 +126,7 @@ def forget(options: Namespace) -> int:
     vault = _vault(options, it)
     plan = _plan(options, selection, vault, it)
     if options.dry_run:
-        views.dry_run(it, plan)
+        proofs.dry_run(it, plan)
         return DONE
     if not options.yes and not _agreed(it):
         it.say("nothing was erased")
@@ -135,7 +136,7 @@ def forget(options: Namespace) -> int:
         ids, only_audio = plan_ids(plan), bool(options.only)
         plan = _still_to_do(make_plan(vault, ids, plan.requested_at, only_audio=only_audio))
         done = erase.erase(vault, plan, now)
-    views.erasure(it, done)
+    proofs.erasure(it, done)
     if options.receipt:
         shutil.copyfile(done.receipt, options.receipt)
     return DONE if done.statement.verdict == CONFIRMED else FAILED
@@ -153,7 +154,7 @@ def verify(options: Namespace) -> int:
             outcomes = [_against(vault, outcome, given) for outcome in outcomes]
             copies = _states_in(vault, options.copy, dict(copies))
     lines = [line for o in outcomes for line in explain(o, key_was_given=bool(given or vault))]
-    views.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
+    proofs.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
     return DONE if all(o.verified for o in outcomes) else DOES_NOT_VERIFY
 
 
@@ -165,8 +166,29 @@ def audit(options: Namespace) -> int:
         result = auditing.audit(vault)
         copies = _states_in(vault, options.copy, {})
         epoch, key = vault.ring.epoch, vault.signer().verifier.format()
-    views.audit(it, result, copies, epoch=epoch, log_key=key)
+    proofs.audit(it, result, copies, epoch=epoch, log_key=key)
     return DOES_NOT_VERIFY if result.problems else DONE
+
+
+def receipts(options: Namespace) -> int:
+    """Lists all receipts with their verdicts."""
+    it = Terminal(as_json=options.json)
+    vault = _vault(options, it)
+    with acting(vault):
+        key = vault.signer().verifier
+    found = [verify_file(path, key) for path in sorted(vault.receipts.glob("*.receipt"))]
+    proofs.receipts(it, found)
+    return DONE if all(outcome.verified for outcome in found) else DOES_NOT_VERIFY
+
+
+def restore(options: Namespace) -> int:
+    """Brings sealed files back from an old copy: what is live opens, what was erased stays dead."""
+    it = Terminal(as_json=options.json)
+    vault = _vault(options, it)
+    with acting(vault):
+        found = list(restoring.restore(vault, options.copy))
+    proofs.restored(it, found)
+    return FAILED if any(row.state == restoring.DAMAGED for row in found) else DONE
 
 
 def doctor(options: Namespace) -> int:
@@ -283,7 +305,7 @@ def _plan(options: Namespace, selection: Selection, vault: Vault, it: Terminal) 
         plan = _still_to_do(make_plan(vault, meant, now(), only_audio=only_audio))
         rows = looking.some(vault, plan_ids(plan), "plan") if shown else []
     if shown:
-        views.plan(it, plan, rows, only_audio=only_audio)
+        proofs.plan(it, plan, rows, only_audio=only_audio)
     return plan
 
 

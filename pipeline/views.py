@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keys.model import InteractionId
-from keys.receipt import CONFIRMED
-from pipeline.artefact import AUDIO, DEFAULT_PROFILE
-from pipeline.audit import Audit
-from pipeline.erase import Erasure
+from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.history import Detail, Row
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.model import RATE_HZ
-from pipeline.plan import Plan
 from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.vault import Artefact, Vault
 
@@ -24,9 +20,7 @@ if TYPE_CHECKING:  # only `model` needs it, and it brings half of the standard l
     from pipeline import models as catalogue
 
 _SHORT = 8
-_VERDICT_HEAD = 12
 _STYLE = {OK: "green", WARN: "yellow", BAD: "red"}
-_STATE_STYLE = {"live": "yellow", "erased": "green", "unknown": "dim"}
 
 
 def vault_made(it: Terminal, vault: Vault) -> None:
@@ -115,118 +109,6 @@ def exported(it: Terminal, row: Row, paths: Sequence[Path], *, plain: bool) -> N
         )
     else:
         it.say("sealed: these copies die with the interaction")
-
-
-def plan(it: Terminal, todo: Plan, found: Sequence[Row], *, only_audio: bool) -> None:
-    """Shows what will be erased, what stays beyond reach, before anything happens."""
-    for row in found:
-        head = f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)} "
-        it.say_item(head, safe(row.text))
-    for gone in todo.disclosed:
-        it.say_item("[yellow]beyond reach:[/]", safe(gone))
-    files = sum(len(row.artefacts) for row in todo.erased)
-    it.say_item(
-        "[bold]to be erased:[/]",
-        ("the audio of " if only_audio else "")
-        + f"{count(len(todo.erased), 'interaction')}, {count(files, 'sealed file')}, "
-        + f"{count(len(todo.slots), 'key')}, with every copy of them anywhere"
-        + ("; the words stay" if only_audio else ""),
-    )
-
-
-def dry_run(it: Terminal, todo: Plan) -> None:
-    """Shows a plan that is not carried out."""
-    if it.as_json:
-        it.document(
-            {
-                "dry_run": True,
-                "erased": [row.interaction for row in todo.erased],
-                "kept": [],
-                "disclosed": list(todo.disclosed),
-                "files": sum(len(row.artefacts) for row in todo.erased),
-            }
-        )
-    else:
-        it.say("a dry run: nothing was erased")
-
-
-def erasure(it: Terminal, done: Erasure) -> None:
-    """Shows what was erased, and its receipt."""
-    found = done.statement
-    if it.as_json:
-        it.document(
-            {
-                "erased": [row.interaction for row in found.erased],
-                "kept": list(found.kept),
-                "disclosed": list(found.disclosed),
-                "residual": list(found.residual),
-                "epoch": {"from": found.epoch_from, "to": found.epoch_to},
-                "receipt": str(done.receipt),
-                "verdict": found.verdict,
-            }
-        )
-        return
-    colour = "green" if found.verdict == CONFIRMED else "red"
-    audio = all(file.kind == AUDIO for row in found.erased for file in row.artefacts)
-    it.print(
-        f"[{colour}]{found.verdict}[/]: erased {'the audio of ' * audio}"
-        f"{count(len(found.erased), 'interaction')}, "
-        f"epoch {found.epoch_from} to {found.epoch_to}"
-    )
-    for anchor in found.anchors:
-        it.item("anchor  ", f"{anchor.anchor}, level {anchor.level}: {safe(anchor.rests_on)}")
-    for row in found.residual:
-        it.item("[yellow]residual[/]", safe(row))
-    it.exact(f"receipt  {safe(str(done.receipt))}")
-
-
-def verdicts(
-    it: Terminal,
-    documents: Sequence[Mapping[str, object]],
-    lines: Sequence[str],
-    copies: Sequence[tuple[str, str]],
-) -> None:
-    """Shows what became of receipts, and what copies still hold."""
-    if it.as_json:
-        it.document({"receipts": list(documents), "copies": _copies(copies)})
-        return
-    for line in lines:
-        _line_of_verdict(it, line)
-    states(it, copies)
-
-
-def states(it: Terminal, copies: Sequence[tuple[str, str]]) -> None:
-    """Shows of each sealed file in a copy whether it is live, erased or unknown."""
-    for name, state in copies:
-        it.exact(f"[{_STATE_STYLE[state]}]{state:8}[/] {safe(name)}")
-
-
-def audit(
-    it: Terminal, found: Audit, copies: Sequence[tuple[str, str]], *, epoch: int, log_key: str
-) -> None:
-    """Shows the counts of an audit and its problems."""
-    counts = {
-        "epoch": epoch,
-        "entries": found.entries,
-        "slots": found.slots,
-        "live_slots": found.live_slots,
-        "files": found.files,
-        "receipts": found.receipts,
-    }
-    if it.as_json:
-        document = {**counts, "log_key": log_key, "problems": found.problems}
-        it.document({**document, "copies": _copies(copies)})
-        return
-    it.table(
-        [Column("what"), Column("count", right=True)],
-        [(name.replace("_", " "), str(number)) for name, number in counts.items()],
-    )
-    it.exact(f"log key {log_key}")
-    for problem in found.problems:
-        it.item("[red]problem:[/]", safe(problem))
-    if not found.problems:
-        it.print("[green]everything is accounted for[/]")
-    states(it, copies)
 
 
 def findings(it: Terminal, found: Sequence[Finding]) -> None:
@@ -326,15 +208,6 @@ def _words(it: Terminal, row: Row) -> None:
     it.table([*times, Column("word")], cells)
 
 
-def _line_of_verdict(it: Terminal, line: str) -> None:
-    """The verifier's lines have a head of twelve characters and then a text, or none."""
-    head, body = line[:_VERDICT_HEAD], line[_VERDICT_HEAD:]
-    if not line.startswith("  ") or head.split() in [["log"], ["log", "key"]]:
-        it.exact(safe(line))
-    else:
-        it.item(safe(head[:-1]), safe(body))
-
-
 def _detail_document(found: Detail) -> dict[str, object]:
     meta = found.row.meta
     return {
@@ -376,7 +249,3 @@ def _model_document(model: "catalogue.Model", installed: Path | None) -> dict[st
         "origin": model.origin,
         "installed": str(installed) if installed else None,
     }
-
-
-def _copies(copies: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"file": name, "state": state} for name, state in copies]

@@ -20,6 +20,7 @@ from keys.sealed import (
     SALT_SIZE,
     SMALL_CHUNK_LOG2,
     Header,
+    Opener,
     pad_padme,
     pad_steps,
     parse_header,
@@ -64,17 +65,22 @@ def add(vault: Vault, interaction: InteractionId, part: Part) -> None:
     _log_and_write(vault, interaction, [], [sealed])
 
 
-def put_back(vault: Vault, path: Path) -> None:
-    """Copies a sealed file of this vault from elsewhere to its place, durable on return.
+def put_back(vault: Vault, data: bytes) -> bool:
+    """Puts a sealed file from a copy in its place, durable on return; tells whether it was missing.
 
-    The file opens there if its key still lives; nothing else is taken from the copy.
+    Raises `Erased` or `Tampered`, and changes nothing, unless all of it opens under its live key.
     """
-    data = vault.disk.read(path)
     label = parse_header(data[:HEADER_SIZE]).label
-    bucket = vault.bucket(label.interaction)
-    vault.disk.make_dir(bucket)
+    with vault.ring.key(label.slot) as key:
+        for chunk in Opener(key, lambda offset, size: data[offset : offset + size], len(data)):
+            chunk.wipe()
+    path = vault.bucket(label.interaction) / file_name(label)
+    if vault.disk.size(path) == len(data) and bytes(vault.disk.read(path)) == data:
+        return False
+    vault.disk.make_dir(path.parent)
     vault.disk.sync_dir(vault.sealed)
-    replace_file(vault.disk, bucket / file_name(label), data)
+    replace_file(vault.disk, path, data)
+    return True
 
 
 def settle(vault: Vault, discard: Callable[[InteractionId], None]) -> None:

@@ -16,7 +16,8 @@ LAYERS = """
 pipeline.cli pipeline.web pipeline.wyoming
 pipeline.commands
 pipeline.demo
-pipeline.views pipeline.listening pipeline.doctor pipeline.share
+pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
+pipeline.restore
 pipeline.ingest pipeline.select
 pipeline.history
 pipeline.session
