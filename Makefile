@@ -20,6 +20,7 @@ demo: model ## the whole story on the samples, in a minute
 	@$(BIN)/anechoic demo
 
 test: model ## all tests, real recognition included
+	@PYTHON="$(PYTHON)" bash .ci/setup tests
 	@$(BIN)/python -m pytest
 
 quick: setup ## the tests that need no model, microphone or browser
