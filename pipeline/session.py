@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from keys.anchor.file import FileAnchor
 from keys.durable import Disk, RealDisk, replace_file
 from keys.entry import parse_id
 from keys.errors import AnchorFailure, Malformed
@@ -25,6 +24,7 @@ from keys.ring import Ring
 from keys.root import Roots
 from keys.secret import Secret
 from pipeline import erase
+from pipeline.anchors import format_spec, parse_spec, ways_of
 from pipeline.errors import Refused
 from pipeline.vault import Vault
 
@@ -84,9 +84,7 @@ def create_vault(
     disk: Disk | None = None,
 ) -> Vault:
     """Makes a vault; raises `Refused` where one is, or where the directory holds something else."""
-    if anchor != "file":
-        raise Refused(f"--anchor {anchor}: this version knows only the anchor `file`")
-    disk = disk or RealDisk()
+    disk, anchor = disk or RealDisk(), format_spec(parse_spec(anchor))
     if foreign := set(disk.names(directory)) - _OURS:
         raise Refused(f"{directory} holds other things ({min(foreign)}, …); name an empty one")
     for place in (directory, anchors):
@@ -118,9 +116,9 @@ def open_vault(
 def _identity(directory: Path, disk: Disk) -> Identity:
     try:
         identity = Identity(**json.loads(disk.read(directory / "vault.json")))
-        valid = identity.format == FORMAT and identity.anchor == "file" and bool(identity.id)
+        valid = identity.format == FORMAT and bool(identity.id and parse_spec(identity.anchor))
         bytes.fromhex(identity.passphrase_salt or "")
-    except (ValueError, TypeError, Malformed) as error:
+    except (ValueError, TypeError, Malformed, Refused) as error:
         raise Malformed(
             f"{directory / 'vault.json'} is damaged; put it back from a copy"
         ) from error
@@ -132,10 +130,10 @@ def _identity(directory: Path, disk: Disk) -> Identity:
 def _assemble(
     directory: Path, anchors: Path, identity: Identity, disk: Disk, ask: AskPassphrase
 ) -> Vault:
-    anchor = FileAnchor(disk, anchors / f"{identity.vault}.share", identity.id)
+    ways = ways_of(identity.anchor, disk, anchors, identity.id)
     salt = identity.passphrase_salt
     secret = _stretch(ask(), bytes.fromhex(salt)) if salt else None
-    ring = Ring(disk, directory / "ring", Roots(identity.id, [[anchor]], secret))
+    ring = Ring(disk, directory / "ring", Roots(identity.id, ways, secret))
     return Vault(directory, identity.id, disk, ring, Log(disk, directory / "log", identity.id))
 
 

@@ -21,6 +21,7 @@ pipeline.restore
 pipeline.ingest pipeline.select
 pipeline.history
 pipeline.session
+pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
 pipeline.plan
 pipeline.hear pipeline.write
@@ -29,17 +30,18 @@ pipeline.sources pipeline.models pipeline.artefact pipeline.places pipeline.mach
 pipeline.model
 pipeline.errors pipeline
 keys.verify
-keys.ring keys.log keys.receipt keys.copies
-keys.pages keys.root keys.anchor keys.anchor.file keys.anchor.medium
+keys.ring keys.log keys.livetree keys.receipt keys.copies
+keys.root
+keys.pages keys.anchor keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
-keys.sealed keys.merkle keys.note keys.entry keys.secret
+keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
 keys.model
 keys.errors keys
 """.splitlines()
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.split()}
 FREE_OF_STATE = {"keys"} | {
     f"keys.{name}"
-    for name in "verify receipt copies entry merkle note sealed secret model errors".split()  # noqa: SIM905
+    for name in "verify receipt copies entry live merkle note sealed secret model errors".split()  # noqa: SIM905
 }
 
 

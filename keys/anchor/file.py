@@ -25,10 +25,8 @@ _RECORD_SIZE = _HEAD.size + KEY_SIZE + 32
 class FileAnchor:
     """Keeps the share in `path`, a file of two 4 KiB places of which one is in use."""
 
-    name = "file"
-
-    def __init__(self, disk: Disk, path: Path, vault: VaultId) -> None:
-        self._disk, self._path, self._vault = disk, path, vault
+    def __init__(self, disk: Disk, path: Path, vault: VaultId, name: str = "file") -> None:
+        self._disk, self._path, self._vault, self.name = disk, path, vault, name
 
     def shares(self) -> dict[Epoch, Secret]:
         """Returns the shares found; raises `AnchorFailure` for no file or another vault's."""

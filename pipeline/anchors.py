@@ -1,0 +1,74 @@
+"""Anchors as the user names them: `file`, `file:DIR`, `keyring`, `tpm`, joined by `+` and `|`.
+
+`A+B` needs both to open the vault, and erasing either is enough; `A|B` opens with either, and an
+erasure is complete when both have rotated. `+` binds tighter. What a name means on this machine is
+decided here and nowhere else; what an anchor does is in `keys/anchor`.
+"""
+
+import hashlib
+from pathlib import Path
+
+from keys.anchor import Anchor, Level
+from keys.durable import Disk
+from keys.model import VaultId
+from keys.root import Way
+from pipeline.errors import Refused
+
+KINDS = "file, file:DIR, keyring, tpm or tpm:TCTI"
+
+
+def parse_spec(spec: str) -> tuple[tuple[str, ...], ...]:
+    """Returns the ways of a specification, each a tuple of anchors; raises `Refused`."""
+    ways = tuple(tuple(part.strip() for part in way.split("+")) for way in spec.split("|"))
+    names = [name for way in ways for name in way]
+    kinds = [name.partition(":")[0] for name in names]
+    for name in names:
+        kind, _, rest = name.partition(":")
+        known = kind in {"file", "keyring", "tpm"} and not (kind == "keyring" and rest)
+        if not known or name.endswith(":"):
+            raise Refused(f"--anchor: expected {KINDS}, joined by + or |; found {name[:40]!r}")
+    if len(set(names)) < len(names) or kinds.count("tpm") > 1:
+        raise Refused("--anchor: each anchor can be named once, and a TPM only once")
+    return ways
+
+
+def format_spec(ways: tuple[tuple[str, ...], ...]) -> str:
+    """Returns the specification of some ways."""
+    return "|".join("+".join(map(_absolute, way)) for way in ways)
+
+
+def ways_of(spec: str, disk: Disk, directory: Path, vault: VaultId) -> list[Way]:
+    """Returns the anchors of a specification; files lie in `directory` unless named."""
+    ways = parse_spec(spec)
+    return [tuple(_anchor(name, disk, directory, vault) for name in way) for way in ways]
+
+
+def level_of(ways: list[Way]) -> Level:
+    """Returns the level of all together: the best anchor of the worst way (SPEC section 3.1)."""
+    levels = [min((anchor.level() for anchor in way), key=lambda it: it.letter) for way in ways]
+    return max(levels, key=lambda it: it.letter)
+
+
+def _absolute(name: str) -> str:
+    kind, _, rest = name.partition(":")
+    return f"file:{Path(rest).absolute()}" if kind == "file" and rest else name
+
+
+def _anchor(name: str, disk: Disk, directory: Path, vault: VaultId) -> Anchor:
+    kind, _, rest = name.partition(":")
+    if kind == "keyring":
+        from keys.anchor.keyring import KeyringAnchor
+
+        return KeyringAnchor(vault)
+    if kind == "tpm":
+        from keys.anchor.chip import DEVICE
+        from keys.anchor.tpm import TpmAnchor
+
+        return TpmAnchor(disk, directory / f"{vault.hex()}.tpm", vault, rest or DEVICE)
+    from keys.anchor.file import FileAnchor
+
+    if not rest:
+        return FileAnchor(disk, directory / f"{vault.hex()}.share", vault)
+    # Receipts and ring states name the anchor; where it lies is nobody's business there.
+    short = hashlib.sha256(rest.encode()).hexdigest()[:8]
+    return FileAnchor(disk, Path(rest) / f"{vault.hex()}.share", vault, f"file-{short}")
