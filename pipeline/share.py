@@ -58,9 +58,9 @@ def export_sealed(row: Row, folder: Path) -> list[Path]:
 
 def export_plain(vault: Vault, row: Row, folder: Path, at: str) -> list[Path]:
     """Writes what was said into a folder in clear: `.wav` and `.json`; logged as a disclosure."""
+    if folder.resolve().is_relative_to(vault.directory.resolve()):
+        raise Refused(f"{folder} is inside the vault, where nothing may lie in clear")
     folder.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        raise Refused(f"{folder} is not a folder")
     fields = tuple(sorted({artefact.kind for artefact in row.artefacts} - {DISCLOSURE}))
     index = vault.note("disclose", "plain-export", [row.interaction])
     why = "export asked for by the user"
