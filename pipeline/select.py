@@ -62,7 +62,7 @@ def parse_time(text: str) -> datetime:
     """Parses an RFC 3339 time or a date; without a zone it is local time; raises `Refused`."""
     try:
         return datetime.fromisoformat(text.strip()).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refused(
             f"expected a time such as 2026-01-31T12:00:00Z or 2026-01-31: found {text[:40]!r}"
         ) from None

@@ -142,7 +142,7 @@ def say(vault: Vault, *texts: str, profile: str = "default") -> list[Interaction
     found = []
     for n, text in enumerate(texts):
         with acting(vault, clock):
-            parts = parts_of(text, f"2026-02-01T08:00:{n:02}.000Z", profile)
+            parts = parts_of(text, f"2026-02-01T08:{n // 60:02}:{n % 60:02}.000Z", profile)
             found.append(write.create(vault, parts))
     return found
 
