@@ -147,13 +147,15 @@ def verify(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     given = _log_key(options.log_key) if options.log_key else None
     outcomes = [verify_file(path, given) for path in options.receipts]
-    copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     vault = _vault_if_any(options, it)
     if vault:
         with acting(vault):
             outcomes = [_against(vault, outcome, given) for outcome in outcomes]
+    copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
+    if vault:
+        with acting(vault):
             copies = _states_in(vault, options.copy, dict(copies))
-    lines = [line for o in outcomes for line in explain(o, key_was_given=bool(given or vault))]
+    lines = [line for outcome in outcomes for line in _explained(vault, outcome, given)]
     proofs.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
     return DONE if all(o.verified for o in outcomes) else DOES_NOT_VERIFY
 
@@ -260,8 +262,21 @@ def _vault_if_any(options: Namespace, it: Terminal) -> Vault | None:
 
 def _against(vault: Vault, outcome: Outcome, given: VerifierKey | None) -> Outcome:
     """Holds a receipt of this vault against this vault's own log key, unless one was given."""
-    mine = outcome.verified and outcome.verified.statement.vault == vault.id.hex()
+    mine = _is_of(vault, outcome)
     return verify_file(outcome.path, vault.signer().verifier) if mine and not given else outcome
+
+
+def _is_of(vault: Vault, outcome: Outcome) -> bool:
+    return bool(outcome.verified and outcome.verified.statement.vault == vault.id.hex())
+
+
+def _explained(vault: Vault | None, outcome: Outcome, given: VerifierKey | None) -> list[str]:
+    """Returns the verdict's lines, with whose word the log key is."""
+    if given or not vault or not _is_of(vault, outcome):
+        return explain(outcome, key_was_given=given is not None)
+    ours, own = "(given by you)", "(of the vault here)"
+    lines = explain(outcome, key_was_given=True)
+    return [it.replace(ours, own) if it.startswith("  log key") else it for it in lines]
 
 
 def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> list[tuple[str, str]]:

@@ -467,6 +467,18 @@ def test_verify(shell: Shell, ids: list[str]) -> None:
     assert shell("verify", receipt, "--log-key", wrong).code == 5
 
 
+def test_verify_says_whose_word_the_log_key_is(shell: Shell, ids: list[str]) -> None:
+    receipt = _forgotten(shell, ids[1])
+    stranger = Shell(shell.home / "stranger")
+    stranger.home.mkdir()
+    foreign = _forgotten(stranger, stranger.say("something else")[0])
+    assert "(of the vault here)" in shell("verify", receipt).out
+    assert "(named by the receipt itself" in shell("verify", foreign).out
+    key = shell.json("audit")["log_key"]
+    assert "(given by you)" in shell("verify", receipt, "--log-key", key).out
+    assert shell("verify", foreign, "--log-key", key).code == 5
+
+
 def test_verify_without_vault_and_without_anchor(shell: Shell, ids: list[str]) -> None:
     receipt = _forgotten(shell, ids[1])
     shutil.rmtree(shell.anchors)
