@@ -140,7 +140,7 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_anchor_of_an_unknown_kind_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="--anchor.*paper"):
+    with pytest.raises(Refused, match=r"--anchor.*paper"):
         create_vault(tmp_path / "vault", tmp_path / "anchors", "paper")
     assert not (tmp_path / "vault").exists()
 
