@@ -6,6 +6,7 @@ names of files) goes through `safe`, so that it can neither style nor move a ter
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # it takes a tenth of a second that a pipe need not wait for
     from rich.console import Console
 
 _WIDE_ENOUGH = 20
+_SPECIAL = re.compile(r"(\\*)(\[[a-z#/@][^[]*?\])|(\\+)\[|(\\+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,12 @@ class Terminal:
 
 
 def safe(text: str) -> str:
-    """Returns text from outside as markup that shows it as it is, in one line."""
-    from rich.markup import escape
+    """Returns text from outside as markup that shows it as it is, in one line.
 
-    return escape(printable(text))
+    A backslash at its end is right where a tag follows, and shows twice where none does. Rich's own
+    `escape` loses one before a bracket that opens no tag, and lets the last of three open one.
+    """
+    return _SPECIAL.sub(_escaped, printable(text))
 
 
 def printable(text: str) -> str:
@@ -149,11 +153,20 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def _escaped(found: re.Match[str]) -> str:
+    before_tag, tag, before_bracket, last = found.groups()
+    if tag:
+        return f"{before_tag * 2}\\{tag}"
+    return f"{before_bracket}\\[" if before_bracket else last * 2
+
+
 def _console(stream: TextIO, *, stderr: bool) -> "Console":
     from rich.console import Console
 
     seen = stream.isatty()  # told to rich, which would let FORCE_COLOR put colours into a pipe
-    return Console(stderr=stderr, highlight=False, soft_wrap=not seen, force_terminal=seen)
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, soft_wrap=not seen, force_terminal=seen
+    )
 
 
 def _item(console: "Console", head: str, body: str) -> None:
