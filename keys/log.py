@@ -6,10 +6,10 @@ the caller to hold the vault's lock.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from pathlib import Path
 
-from keys.durable import Disk
+from keys.durable import Disk, replace_file
 from keys.entry import Begun, Entry, line_of, origin_of, parse_line
 from keys.errors import Malformed, Tampered
 from keys.merkle import (
@@ -27,6 +27,9 @@ from keys.model import VaultId
 from keys.note import Checkpoint, LogProof, Signer, sign
 
 _BLOCK = 1 << 16
+_HASHES_BLOCK = HASH_SIZE << 11
+_BATCH = 64
+"""The most entries that are appended at once; so many are looked at again on opening."""
 
 
 class Log:
@@ -56,9 +59,9 @@ class Log:
         self._end -= self._torn_size()
         if self._end < there:
             self._disk.truncate(self._entries, self._end)
-        last = next(self._lines_back(), b"")
-        self.size = parse_line(last, self._vault)[0] + 1 if last else 0
-        if not self._hashes_match(last):
+        tail = list(islice(self._lines_back(), _BATCH))[::-1]
+        self.size = parse_line(tail[-1], self._vault)[0] + 1 if tail else 0
+        if not self._hashes_match(tail):
             self._make_hashes()
 
     def refresh(self) -> None:
@@ -73,12 +76,8 @@ class Log:
         """
         first = self.size
         lines = [self._line(first + n, entry) for n, entry in enumerate(entries)]
-        data = b"".join(line + b"\n" for line in lines)
-        end, self._end = self._end, -1  # an error or Ctrl-C in here makes `refresh` recover
-        self._disk.write(self._entries, end, data)
-        self._disk.sync(self._entries)
-        self._append_hashes(lines)
-        self.size, self._end = first + len(entries), end + len(data)
+        for start in range(0, len(lines), _BATCH):
+            self._append_batch(lines[start : start + _BATCH])
         return first
 
     def scan(self) -> Iterator[tuple[int, Entry]]:
@@ -119,10 +118,28 @@ class Log:
         return sign(Checkpoint(origin_of(self._vault), self.size, self.root()).format(), [signer])
 
     def check_hashes(self) -> None:
-        """Recomputes every leaf from the entries; raises `Tampered` where a hash differs."""
+        """Recomputes every hash from the entries; raises `Tampered` where one differs."""
+        stored, tops = self._stored_hashes(), dict[int, Hash]()
         for index, entry in self.scan():
-            if leaf_hash(line_of(index, entry)) != self._read_hash(stored_index(0, index)):
+            fresh = stored_hashes(index, leaf_hash(line_of(index, entry)), tops.pop)
+            if any(next(stored, None) != expected for expected in fresh):
                 raise Tampered(f"entry {index} of the log is not the one that was hashed")
+            tops[stored_index(0, index) + len(fresh) - 1] = fresh[-1]
+
+    def _stored_hashes(self) -> Iterator[Hash]:
+        for start in range(0, stored_count(self.size) * HASH_SIZE, _HASHES_BLOCK):
+            block = bytes(self._disk.read(self._hashes, start, _HASHES_BLOCK))
+            for at in range(0, len(block), HASH_SIZE):
+                yield Hash(block[at : at + HASH_SIZE])
+
+    def _append_batch(self, lines: Sequence[bytes]) -> None:
+        data = b"".join(line + b"\n" for line in lines)
+        end, self._end = self._end, -1  # an error or Ctrl-C in here makes `refresh` recover
+        self._disk.write(self._entries, end, data)
+        self._disk.sync(self._entries)
+        self._disk.write(self._hashes, stored_count(self.size) * HASH_SIZE, self._hashes_of(lines))
+        self._disk.sync(self._hashes)
+        self.size, self._end = self.size + len(lines), end + len(data)
 
     def _line(self, index: int, entry: Entry) -> bytes:
         line = line_of(index, entry)
@@ -196,24 +213,32 @@ class Log:
             raise Tampered(f"the log's hash {number} is missing")
         return Hash(bytes(data))
 
-    def _hashes_match(self, last_line: bytes) -> bool:
+    def _hashes_match(self, tail: Sequence[bytes]) -> bool:
+        """Tells whether the hashes are as many as they must be, and those of the last batch whole.
+
+        A crash in the writing of a batch leaves zeros where nothing arrived; any other difference
+        means that entries or hashes were changed: then it raises `Tampered`.
+        """
         if (self._disk.size(self._hashes) or 0) != stored_count(self.size) * HASH_SIZE:
             return False
-        if not self.size:
-            return True
-        last = self.size - 1  # its leaf, and the nodes above it that it completed
-        expected = stored_hashes(last, leaf_hash(last_line), self._read_hash)
-        at = stored_index(0, last)
-        return [self._read_hash(at + level) for level in range(len(expected))] == expected
+        size, self.size = self.size, self.size - len(tail)
+        if self.size < 0:
+            raise Tampered(f"the log has more lines than its last one says: {size}")
+        expected = self._hashes_of(tail)
+        found = self._disk.read(self._hashes, stored_count(self.size) * HASH_SIZE)
+        self.size = size
+        if any(mine not in {0, right} for mine, right in zip(found, expected, strict=True)):
+            raise Tampered("the last entries of the log are not those that were hashed")
+        return bytes(found) == expected
 
     def _make_hashes(self) -> None:
         lines = [line_of(index, entry) for index, entry in self.scan()]
-        self._disk.delete(self._hashes)
         self.size = 0
-        self._append_hashes(lines)
+        replace_file(self._disk, self._hashes, self._hashes_of(lines))
         self.size = len(lines)
 
-    def _append_hashes(self, lines: Sequence[bytes]) -> None:
+    def _hashes_of(self, lines: Sequence[bytes]) -> bytes:
+        """Returns the hashes that these lines add to a log of `size` entries."""
         known, fresh = stored_count(self.size), list[Hash]()
 
         def read(number: int) -> Hash:
@@ -221,8 +246,7 @@ class Log:
 
         for n, line in enumerate(lines):
             fresh += stored_hashes(self.size + n, leaf_hash(line), read)
-        self._disk.write(self._hashes, known * HASH_SIZE, b"".join(fresh))
-        self._disk.sync(self._hashes)
+        return b"".join(fresh)
 
 
 def signer_of(vault: VaultId, seed: bytearray) -> Signer:
