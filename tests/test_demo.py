@@ -95,7 +95,7 @@ def test_control_where_nothing_is_destroyed_the_demo_says_no(
     monkeypatch.setattr(Ring, "destroy", lambda *_: None)
     assert demo.run(Terminal(as_json=False), models.find(None)) == 1
     out = capsys.readouterr().out
-    assert "  NO  the forgotten one does not open" in out
+    assert re.search(r"^  NO  restore: .* of the forgotten one do not open", out, re.MULTILINE)
     assert "  NO  erased in" in out
 
 
