@@ -43,9 +43,9 @@ def init(options: Namespace) -> int:
 def ingest(options: Namespace) -> int:
     """Hears files and folders, and seals what was said."""
     from pipeline import models
-    from pipeline.hear import Recognisers
     from pipeline.ingest import Request
     from pipeline.listening import ingesting
+    from pipeline.recognisers import Recognisers
 
     it = Terminal(as_json=options.json)
     model = models.find(options.model)

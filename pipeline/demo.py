@@ -20,11 +20,11 @@ from pipeline import history
 from pipeline.artefact import TRANSCRIPT, Transcript
 from pipeline.erase import Erasure, erase
 from pipeline.errors import NotFound
-from pipeline.hear import Recognisers
 from pipeline.history import Filter
 from pipeline.ingest import Request
 from pipeline.listening import ingesting
 from pipeline.plan import make_plan
+from pipeline.recognisers import Recognisers
 from pipeline.restore import RESTORED, restore
 from pipeline.session import acting, create_vault, now, open_vault
 from pipeline.terminal import Terminal, count, safe

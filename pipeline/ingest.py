@@ -14,9 +14,10 @@ from keys.model import InteractionId
 from pipeline import write
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
 from pipeline.errors import BadAudio
-from pipeline.hear import Finished, Recognisers, hear_all
+from pipeline.hear import Finished, hear_all
 from pipeline.model import Heard
 from pipeline.recognise import OnPartial
+from pipeline.recognisers import Recognisers
 from pipeline.session import acting, now_ms
 from pipeline.sources import find_audio
 from pipeline.vault import Vault

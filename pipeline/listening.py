@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BadAudio
-from pipeline.hear import Recognisers
 from pipeline.ingest import Done, Request, Sealed, ingest
+from pipeline.recognisers import Recognisers
 from pipeline.sources import find_audio
 from pipeline.terminal import Terminal, printable, safe
 from pipeline.vault import Vault

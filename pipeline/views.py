@@ -16,7 +16,7 @@ from pipeline.model import RATE_HZ
 from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.vault import Artefact, Vault
 
-if TYPE_CHECKING:  # only `model` needs it, and it brings half of the standard library
+if TYPE_CHECKING:  # only `model` needs it, and imports it itself
     from pipeline import models as catalogue
 
 _SHORT = 8
@@ -152,14 +152,14 @@ def fetching(it: Terminal, name: str | None) -> Path:
     """Fetches a model with a progress bar on a terminal; returns its folder."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from pipeline import models as catalogue
+    from pipeline.fetch import fetch
 
     if not it.err.is_terminal:
-        return catalogue.fetch(name, lambda _done, _total: None, lambda text: it.say(safe(text)))
+        return fetch(name, lambda _done, _total: None, lambda text: it.say(safe(text)))
     columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn()]
     with Progress(*columns, console=it.err, transient=True) as bar:
         task = bar.add_task("fetching", total=None)
-        return catalogue.fetch(
+        return fetch(
             name,
             lambda done, total: bar.update(task, completed=done, total=total),
             lambda text: bar.console.print(safe(text)),

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from pipeline import hear as hearing
 from pipeline import models
+from pipeline import recognisers as recognising
 from pipeline.errors import BadAudio, NoModel, PipelineError, Refused
-from pipeline.hear import Finished, Recognisers, hear, hear_all, utterances
+from pipeline.hear import Finished, hear, hear_all, utterances
 from pipeline.model import RATE_HZ, Heard, Word
 from pipeline.recognise import OnPartial
+from pipeline.recognisers import Recognisers
 from pipeline.segment import CHUNK_SAMPLES, Endpointing
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -54,7 +56,7 @@ class Fake:
 
 @pytest.fixture
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "Vosk", Fake)
+    monkeypatch.setattr(recognising, "Vosk", Fake)
 
 
 needs_fake = pytest.mark.usefixtures("_fake")
@@ -150,7 +152,7 @@ def test_one_process_and_many_hear_the_same() -> None:
 def test_a_spawned_process_that_cannot_load_its_model_is_an_error_and_not_a_wait(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hearing, "_CAN_FORK", False)
+    monkeypatch.setattr(recognising, "_CAN_FORK", False)
     # A spawned process imports the real Vosk, and this folder is no model: it ends.
     with (
         Recognisers(tmp_path, 2) as recognisers,
@@ -223,7 +225,7 @@ def test_a_process_that_dies_is_an_error_and_not_a_wait() -> None:
 @needs_fake
 def test_a_process_that_is_killed_is_an_error_too() -> None:
     with Recognisers(Path("hangs"), 2) as recognisers:
-        pids = [p._process.pid for p in recognisers._all if isinstance(p, hearing._Process)]
+        pids = [p._process.pid for p in recognisers._all if isinstance(p, recognising._Process)]
         for pid in pids:
             assert pid
             threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
@@ -235,7 +237,9 @@ def test_a_process_that_is_killed_is_an_error_too() -> None:
 def test_leaving_in_the_middle_ends_the_processes_at_once() -> None:
     started = time.monotonic()
     with Recognisers(Path("hangs"), 3) as recognisers:
-        pids = [p._process.pid or 0 for p in recognisers._all if isinstance(p, hearing._Process)]
+        pids = [
+            p._process.pid or 0 for p in recognisers._all if isinstance(p, recognising._Process)
+        ]
         recognisers.submit(np.zeros(10, np.int16))
         assert all(map(alive, pids))
     assert wait_until_gone(pids)
@@ -272,11 +276,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 import test_hear
-from pipeline import hear
-hear.Vosk = test_hear.Fake
-with hear.Recognisers(Path("hangs"), 3) as recognisers:
+from pipeline import recognisers as recognising
+from pipeline.hear import hear
+recognising.Vosk = test_hear.Fake
+with recognising.Recognisers(Path("hangs"), 3) as recognisers:
     print(*(p._process.pid for p in recognisers._all), flush=True)
-    list(hear.hear(test_hear.TIMER, recognisers))
+    list(hear(test_hear.TIMER, recognisers))
 """
 
 
@@ -315,12 +320,12 @@ def test_no_process_outlives_its_parent(ending: signal.Signals) -> None:
 def test_a_process_lets_go_of_what_it_inherited(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hearing, "Vosk", Fake)
+    monkeypatch.setattr(recognising, "Vosk", Fake)
     with open(tmp_path / "lock", "wb"), Recognisers(NOTHING_PER_MODEL, 3) as recognisers:
         for future in [recognisers.submit(np.zeros(10, np.int16)) for _ in range(6)]:
             future.result(5)
         for process in recognisers._all:
-            assert isinstance(process, hearing._Process)
+            assert isinstance(process, recognising._Process)
             descriptors = [p.readlink() for p in Path(f"/proc/{process._process.pid}/fd").iterdir()]
             assert sum(str(d) != os.devnull for d in descriptors) == 1
 
@@ -342,7 +347,7 @@ def test_the_samples_are_heard(jobs: int) -> None:
 
 @pytest.mark.model
 def test_spawned_processes_load_the_model_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "_CAN_FORK", False)
+    monkeypatch.setattr(recognising, "_CAN_FORK", False)
     with Recognisers(models.find(None), 2) as recognisers:
         assert [h.text for h in hear(TIMER, recognisers)] == ["set a timer for ten minutes"]
 

@@ -25,6 +25,7 @@ pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
 pipeline.plan
 pipeline.hear pipeline.write
+pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
 pipeline.sources pipeline.models pipeline.artefact pipeline.places pipeline.machine pipeline.terminal
 pipeline.model

