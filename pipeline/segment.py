@@ -8,6 +8,7 @@ caller's. Change the thresholds in `Endpointing`, and where a long utterance is 
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import dropwhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,9 @@ class Segmenter:
 
     def _close(self) -> Utterance | None:
         """End the open utterance; half of its silence at most becomes the next one's pre-roll."""
-        done, voiced = self._kept, sum(self._voiced(chunk) for chunk in self._kept)
+        done = self._kept
+        spoken = dropwhile(lambda chunk: chunk.probability < self._set.start, done)  # no pre-roll
+        voiced = sum(map(self._voiced, spoken))
         spare = min(self._silent_tail() // 2, self._before.maxlen or 0)
         long_enough = self._cut_off or voiced >= self._minimum
         self._kept, self._cut_off = [], False

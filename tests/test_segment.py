@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -95,6 +95,7 @@ def test_what_is_left_after_a_cut_is_never_dropped_as_too_short() -> None:
 
 
 @given(RUNS)
+@example([(0.4, 1), (0.6, 1)])  # pre-roll that sounds like speech does not make it long enough
 def test_every_spoken_chunk_is_in_exactly_one_utterance(runs: list[tuple[float, int]]) -> None:
     probabilities = [p for p, n in runs for _ in range(n)]
     found = cut(probabilities)
