@@ -2,19 +2,9 @@
 
 It promises that `verify_change` returns only if, between two roots, exactly the slots given went
 from their commitment to EMPTY and no other slot changed; it refuses, as `Tampered`, everything
-else. Pure, and small because auditors read it; SPEC section 5 holds the same rules in words. Change
-nothing here without `tests/vectors/live.json`.
-
-- The tree is perfect, of the least depth whose 2^depth leaves cover the slots 0 to size-1.
-- A leaf is SHA-256(0x00 || C) for a slot that lives under the commitment C, otherwise EMPTY. All
-  slots from `size` on are EMPTY by definition. A node is SHA-256(0x01 || left || right).
-- The root is SHA-256(0x02 || size as 8 bytes, most significant first || topmost node). So a root is
-  of one size, hence of one depth: nobody can show the same root as that of a smaller tree whose
-  leaves are the other's nodes, or of a larger one with slots that were never given out.
-- A proof lists the siblings of the nodes above the changed slots that are not above a changed slot
-  themselves, level by level from the leaves, left to right in each; none for a subtree wholly at or
-  beyond `size`. Size and slots alone decide this, so a change has exactly one proof. The one list
-  leads to both roots, so all that is not above a changed slot is equal in both trees.
+else. The rules of leaves, nodes, roots and proofs are those of SPEC section 5.4, which gives the
+reason of each. Pure, and small because auditors read it; change nothing here without
+`tests/vectors/live.json`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -133,8 +133,11 @@ class LiveTree:
         """Returns what erasing these slots changes, without changing anything.
 
         The proof has been followed to the root of this tree when it is returned. Raises `Stale`
-        where the tree holds a slot under no or another commitment.
+        where the tree holds a slot under no or another commitment; ValueError for no slots.
         """
+        self._must_be_open()
+        if max(erased, default=0) >= self.size:
+            raise Stale(f"the live tree covers {self.size} slots, and not slot {max(erased)}")
         siblings = self.prove(erased)
         leaves: dict[int, tuple[Hash, Hash]] = {
             slot: (leaf_of(it), EMPTY) for slot, it in erased.items()

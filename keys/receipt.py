@@ -1,9 +1,10 @@
 """The receipt: what one erasure did, proved by the log (SPEC section 6).
 
 A receipt is a statement (canonical JSON), an empty line, and a `tlog-proof` of the log entry that
-holds the statement's hash. Pure: `parse_receipt` takes exactly what `Receipt.encode` writes, and
-`verify` returns what was verified or raises. A receipt holds random ids, commitments, kinds and the
-time of the erasure; nothing that was said, and nothing derived from it that could confirm a guess.
+holds the statement's hash; the statement shows what changed in the live tree. Pure: `parse_receipt`
+takes exactly what `Receipt.encode` writes, and `verify` returns what was verified or raises. A
+receipt holds random ids, commitments, hashes of these, kinds and the time of the erasure; nothing
+that was said, and nothing derived from it that could confirm a guess.
 """
 
 import json
@@ -16,8 +17,9 @@ from typing import Any, Self
 
 from keys.entry import NUMBER_END, ErasedEntry, line_of, origin_of, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
-from keys.merkle import leaf_hash, verify_inclusion
-from keys.model import KIND, Epoch, PlanId, VaultId
+from keys.live import verify_change
+from keys.merkle import Hash, leaf_hash, verify_inclusion
+from keys.model import KIND, Commitment, Epoch, PlanId, VaultId
 from keys.note import Checkpoint, LogProof, VerifierKey, open_note
 
 FORMAT = "anechoic-receipt/1"
@@ -27,12 +29,13 @@ PROVES = (
     "the holder of the log key signed this statement, and it is in the log under this checkpoint",
     "the statement has not been changed since: not one byte of it",
     "each sealed file listed opens under no key but the one of its commitment",
+    "between the two live roots exactly the slots listed went from their commitment to empty",
 )
 DOES_NOT_PROVE = (
     "that no copy of a key or of plaintext was ever made outside the vault and its anchors",
     "that the storage medium keeps no trace of overwritten shares",
     "that the software and the machine that signed were honest",
-    "that no other slot changed: this version carries no paths of a tree of live slots",
+    "that the live root before is the one of the log: recompute it from the log and its statements",
 )
 TECHNIQUE = (
     "cryptographic erase: the keys of the interaction were destroyed by rotating the root of the "
@@ -88,7 +91,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a receipt states: ids and hashes in hex, times in UTC to the second."""
+    """What a receipt states: ids and hashes in hex, times in UTC to the second.
+
+    `live_position` is the number of log entries that the live root before takes into account, all
+    those ahead of the statement's own, and `live_size` the number of slots that both roots cover.
+    """
 
     vault: str
     plan: str
@@ -100,6 +107,11 @@ class Statement:
     technique: str
     epoch_from: int
     epoch_to: int
+    live_position: int
+    live_size: int
+    live_before: str
+    live_after: str
+    live_siblings: tuple[str, ...]
     anchors: tuple[AnchorLevel, ...]
     erased: tuple[DeadInteraction, ...]
     kept: tuple[str, ...]
@@ -138,8 +150,18 @@ class Statement:
             raise Malformed("the receipt's verdict or epochs make no sense")
         _check_time(self.requested_at)
         _check_time(self.erased_at)
+        for node in (self.live_before, self.live_after, *self.live_siblings):
+            parse_hash(node)
         for interaction in self.erased:
             _check_interaction(interaction)
+        if len(self.slots) < sum(len(interaction.slots) for interaction in self.erased):
+            raise Malformed("the receipt lists a slot twice")
+
+    @property
+    def slots(self) -> dict[int, Commitment]:
+        """The slots that the receipt calls erased, with the commitments that their keys had."""
+        rows = (slot for interaction in self.erased for slot in interaction.slots)
+        return {row.slot: Commitment(parse_hash(row.commitment)) for row in rows}
 
     @property
     def headers(self) -> frozenset[str]:
@@ -193,7 +215,8 @@ def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
 
     1. The form is exact. 2. The key is the one trusted and is named after the vault. 3. The
     checkpoint is signed by it and of this log. 4. The log holds the entry with the statement's
-    hash.
+    hash. 5. The live root before is of all entries ahead of that one, and exactly the slots listed
+    changed from it to the live root after.
     Raises `Malformed` or `Tampered`.
     """
     receipt = parse_receipt(data)
@@ -207,7 +230,16 @@ def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
         raise Tampered(f"the receipt is of {origin}, its key or checkpoint is of another log")
     leaf = leaf_hash(line_of(proof.index, statement.entry()))
     verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+    _verify_live(statement, proof.index)
     return Verified(statement, key, checkpoint, proof.index)
+
+
+def _verify_live(statement: Statement, index: int) -> None:
+    if statement.live_position != index:
+        raise Tampered(f"the live root is of {statement.live_position} entries, expected {index}")
+    siblings = [Hash(parse_hash(it)) for it in statement.live_siblings]
+    roots = (Hash(parse_hash(it)) for it in (statement.live_before, statement.live_after))
+    verify_change(statement.live_size, statement.slots, siblings, *roots)
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +251,7 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_LISTS = ("kept", "disclosed", "residual", "proves", "does_not_prove")
+_LISTS = ("live_siblings", "kept", "disclosed", "residual", "proves", "does_not_prove")
 
 
 def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:

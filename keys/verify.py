@@ -1,7 +1,8 @@
 """The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY] [--copy PATH]…`.
 
 Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
-verdict, read this file, then `receipt.verify`, `merkle.verify_inclusion` and `note.open_note`.
+verdict, read this file, then `receipt.verify`, `merkle.verify_inclusion`, `live.verify_change` and
+`note.open_note`.
 Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be read.
 """
 
@@ -75,6 +76,7 @@ def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
         return [f"{outcome.path}: DOES NOT VERIFY: {outcome.problem}"]
     it, statement = outcome.verified, outcome.verified.statement
     files = len(statement.headers)
+    became = f"{len(statement.slots)} of {statement.live_size} slots became empty, no other changed"
     trust = "given by you" if key_was_given else "named by the receipt itself: compare it yourself"
     return [
         f"{outcome.path}: verifies, {statement.verdict}",
@@ -82,6 +84,7 @@ def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
         f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
         f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
+        f"  live      {became}: root {statement.live_before} to {statement.live_after}",
         *(f"  anchor    {a.anchor}, level {a.level}: {a.rests_on}" for a in statement.anchors),
         *(f"  kept      {row}" for row in statement.kept),
         *(f"  disclosed {row}" for row in statement.disclosed),

@@ -5,6 +5,7 @@ live key without an owner, a key gone without a receipt, a receipt that does not
 is not the one receipts were issued from. Changes nothing.
 """
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,16 +15,19 @@ from pathlib import Path
 from keys.copies import ERASED, LIVE, UNKNOWN, Found
 from keys.entry import Created, ErasedEntry, Noted, SealedEntry
 from keys.errors import Erased, KeysError
+from keys.livetree import LiveTree, Stale
 from keys.merkle import verify_consistency
 from keys.model import Commitment, InteractionId, Label, Slot
 from keys.receipt import Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
+from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.vault import Artefact, Vault, file_name
 from pipeline.write import LATE
 
-_KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts"}
+_KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts", DIRECTORY}
 _IN_RING = re.compile(r"pages|state-[0-9]{20}")
+_IN_LIVE = re.compile(r"head|level-[0-9]{2}")
 _IN_LOG = re.compile(r"entries|hashes")
 
 
@@ -78,6 +82,7 @@ def audit(vault: Vault) -> Audit:
     receipts = list(_receipts(vault, ledger, result.problems))
     result.receipts = len(receipts)
     result.problems += _slots(vault, ledger, receipts, result)
+    result.problems += _live_roots(vault, receipts)
     result.problems += _files(vault, ledger, result)
     result.problems += _strangers(vault, ledger)
     return result
@@ -142,6 +147,37 @@ def _slots(vault: Vault, ledger: Ledger, receipts: list[Verified], result: Audit
             yield f"slot {slot} is erased by a receipt, and holds a key: ring and anchor are old"
 
 
+def _live_roots(vault: Vault, receipts: list[Verified]) -> Iterator[str]:
+    """Computes the live roots of the tree and of the last receipt anew, from log and ring alone."""
+    told, tree = account_of(vault), tree_of(vault)
+    for last in receipts[-1:]:
+        later = _erased_since(told, receipts, last.index + 1)
+        wanted = last.statement.live_after
+        if later is not None and told.root(vault, last.index + 1, later).hex() != wanted:
+            yield f"the live roots of receipt {last.statement.plan} are not those of log and ring"
+    with contextlib.suppress(Stale):  # then nobody relies on it, and it will be made anew
+        tree.open()
+        yield from _tree(vault, tree, told, _erased_since(told, receipts, tree.position))
+
+
+def _tree(vault: Vault, tree: LiveTree, told: Account, later: set[int] | None) -> Iterator[str]:
+    if tree.position > vault.log.size:
+        known = f"knows {tree.position} log entries, and the log has {vault.log.size}"
+        yield f"{vault.directory / DIRECTORY} {known}: one of them was put back from elsewhere"
+    elif later is not None and told.root(vault, tree.position, later) != tree.root:
+        what = f"{vault.directory / DIRECTORY} is not the live tree of log and ring"
+        yield f"{what}: delete it, and the next erasure makes it anew"
+
+
+def _erased_since(told: Account, receipts: list[Verified], position: int) -> set[int] | None:
+    """Returns the slots erased from entry `position` on; None where a receipt for it is missing."""
+    known = {it.index: it.statement.slots for it in receipts}
+    since = [index for index in told.erasures if index >= position]
+    if not known.keys() >= set(since):
+        return None
+    return {slot for index in since for slot in known[index]}
+
+
 def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
     seen = set()
     for path in vault.paths():
@@ -181,6 +217,7 @@ def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:
         vault.directory: _KNOWN.__contains__,
         vault.directory / "ring": _IN_RING.fullmatch,
         vault.directory / "log": _IN_LOG.fullmatch,
+        vault.directory / DIRECTORY: _IN_LIVE.fullmatch,
         vault.capture: lambda _: False,  # the caller has settled what was half-made
         vault.receipts: {f"{plan}.receipt" for plan in ledger.erasures}.__contains__,
     }

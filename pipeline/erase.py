@@ -27,11 +27,12 @@ from keys.receipt import (
     Statement,
 )
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import machine, write
+from pipeline import livestate, machine, write
 from pipeline.errors import Refused
 from pipeline.plan import Plan
 from pipeline.vault import Vault, file_name
 
+_DRAFT, _RECEIPT = ".statement", ".receipt"
 Clock = Callable[[], str]
 """Tells the time in UTC as `2026-01-31T12:00:00Z`."""
 
@@ -64,30 +65,40 @@ def settle(vault: Vault, clock: Clock) -> None:
         plan = Plan.decode(vault.ring.pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
             _finish(vault, plan, clock)
+    _delete_drafts(vault)
     write.settle(vault, lambda interaction: _discard(vault, interaction))
 
 
 def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     """Writes log and receipt of an erasure whose keys are gone; safe to repeat after a crash.
 
-    1. The statement is durable. 2. The log has its hash. 3. The receipt is durable. 4. The dead
-    files are deleted, and then the statement, whose presence says that steps are left.
+    1. The statement, with the proof of the live tree, is durable. 2. The log has its hash. 3. The
+    receipt is durable. 4. The live tree moves on, the dead files are deleted, and then the
+    statement, whose presence says that steps are left.
     """
     draft, receipt = _paths(vault, plan.id)
-    if vault.disk.size(draft):
-        statement = Statement.parse(bytes(vault.disk.read(draft)))
-        vault.disk.sync_dir(vault.receipts)  # a killed process may have left it in the cache alone
-    else:
+    logged = _logged(vault, plan.id, vault.ring.epoch)
+    statement = _drafted(vault, draft, logged is not None)
+    if statement is None:
         statement = _statement(vault, plan, clock)
         vault.disk.make_dir(vault.receipts)
         replace_file(vault.disk, draft, statement.encode())
-    logged = _logged(vault, plan.id, statement.epoch_to)
     index = logged[0] if logged else vault.log.append([statement.entry()])
     proof = vault.log.prove(index, vault.signer())
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
+    livestate.move_on(vault, statement)
     _delete_files(vault, plan)
     vault.disk.delete(draft)
     return Erasure(statement, receipt)
+
+
+def _drafted(vault: Vault, draft: Path, is_logged: bool) -> Statement | None:
+    """Returns the statement that a crash has left, unless the log has come to another end since."""
+    if not vault.disk.size(draft):
+        return None
+    statement = Statement.parse(bytes(vault.disk.read(draft)))
+    vault.disk.sync_dir(vault.receipts)  # a killed process may have left it in the cache alone
+    return statement if is_logged or statement.live_position == vault.log.size else None
 
 
 def _discard(vault: Vault, interaction: InteractionId) -> None:
@@ -114,6 +125,7 @@ def _unlogged_slots(vault: Vault) -> list[Slot]:
 
 def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
     checks = _checks(vault, plan)
+    change = livestate.change_of(vault, plan)
     return Statement(
         vault=vault.id.hex(),
         plan=plan.id.hex(),
@@ -125,6 +137,11 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         technique=TECHNIQUE,
         epoch_from=vault.ring.epoch - 1,
         epoch_to=vault.ring.epoch,
+        live_position=vault.log.size,
+        live_size=change.size,
+        live_before=change.before.hex(),
+        live_after=change.after.hex(),
+        live_siblings=tuple(it.hex() for it in change.siblings),
         anchors=tuple(
             AnchorLevel(anchor.name, (level := anchor.level()).letter, level.rests_on)
             for anchor in vault.ring.anchors
@@ -199,7 +216,15 @@ def _is_dead(vault: Vault, path: Path, dead: Mapping[str, str]) -> bool:
 
 
 def _paths(vault: Vault, plan: PlanId) -> tuple[Path, Path]:
-    return vault.receipts / f"{plan.hex()}.statement", vault.receipts / f"{plan.hex()}.receipt"
+    return vault.receipts / (plan.hex() + _DRAFT), vault.receipts / (plan.hex() + _RECEIPT)
+
+
+def _delete_drafts(vault: Vault) -> None:
+    """Deletes drafts that have their receipt: a power cut may bring back that of an older one."""
+    names = vault.disk.names(vault.receipts)
+    for name in names:
+        if name.endswith(_DRAFT) and name.removesuffix(_DRAFT) + _RECEIPT in names:
+            vault.disk.delete(vault.receipts / name)
 
 
 def _is_finished(vault: Vault, plan: PlanId) -> bool:

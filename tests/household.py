@@ -169,6 +169,7 @@ def strangers(vault: Vault, files: Mapping[Path, bytes]) -> set[Path]:
     ours |= {vault.directory / "ring" / name for name in ("pages", state)}
     ours |= {base / "anchors" / f"{vault.id.hex()}.share"}
     ours |= {path for path in files if path.parent == vault.receipts and path.suffix == ".receipt"}
+    ours |= {path for path in files if path.parent == vault.directory / "live"}
     return {path for path in files if path not in ours and path.parents[1] != vault.sealed}
 
 

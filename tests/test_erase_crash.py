@@ -9,8 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
+from keys import live
+from keys.entry import Created
 from keys.errors import StateUnknown
-from keys.receipt import CONFIRMED, verify
+from keys.receipt import CONFIRMED, Statement, verify
+from pipeline.audit import audit
 from pipeline.erase import erase
 from pipeline.plan import make_plan
 from pipeline.session import acting
@@ -20,9 +23,11 @@ from tests.household import (
     HouseDisk,
     assert_whole,
     clock,
+    forget,
     reopen,
     say,
     sealed_of,
+    settled,
     thief_of,
 )
 from tests.test_write_crash import (
@@ -37,6 +42,18 @@ from tests.test_write_crash import (
 )
 
 __all__ = ["house"]
+
+
+def assert_true_roots(vault: Vault, statement: Statement, *gone: int) -> None:
+    """The live roots are those of the interactions of the house, from the definition alone."""
+    created = (entry for _, entry in vault.log.scan() if isinstance(entry, Created))
+    lives = {int(slot): it for entry in created for slot, it in entry.slots}
+    size = len(lives)
+    lives = {slot: it for slot, it in lives.items() if slot not in gone}
+    assert statement.live_size == size
+    assert statement.live_before == live.root(size, lives).hex()
+    rest = {slot: it for slot, it in lives.items() if slot not in statement.slots}
+    assert statement.live_after == live.root(size, rest).hex()
 
 
 class Erasing:
@@ -71,6 +88,7 @@ class Erasing:
         statement = verify(data, vault.signer().verifier).statement
         assert statement.erased == self.plan.erased
         assert statement.verdict == CONFIRMED
+        assert_true_roots(vault, statement)
         assert not self.files.keys() & sealed_of(vault, self.target).keys()
         thief = thief_of(disk, vault.directory.parent / "anchors")
         assert thief.opened(self.files) == set()
@@ -101,6 +119,38 @@ def test_no_crash_of_settling_leaves_half_an_erasure_at_length(house: House) -> 
     print(f"erase, settle stopped too, at every third moment: {crashes.states} states")
 
 
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_no_crash_leaves_a_wrong_live_tree(house: House, *, is_durable: bool) -> None:
+    """A tree is there already, its writes durable or not; what goes next has true roots too."""
+    (before,) = say(house.vault, NEW)
+    earlier = forget(house.vault, before)
+    disk = settled(house.disk) if is_durable else house.disk
+    vault = reopen(house.base, disk)
+    with acting(vault, clock):
+        plan = make_plan(vault, list(house.whole)[:1], NOON)
+        moments = moments_of(disk, lambda: erase(vault, plan, clock))
+
+    def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
+        del is_done
+        path = vault.receipts / f"{plan.id.hex()}.receipt"
+        gone = {*earlier.statement.slots}
+        if disk.size(path) is not None:
+            statement = verify(bytes(disk.read(path))).statement
+            assert_true_roots(vault, statement, *gone)
+            gone |= statement.slots.keys()
+        assert audit(vault).problems == []
+        then = make_plan(vault, list(house.whole)[1:], NOON)
+        statement = erase(vault, then, clock).statement
+        verify(bytes(disk.read(vault.receipts / f"{then.id.hex()}.receipt")))
+        assert_true_roots(vault, statement, *gone)
+        assert audit(vault).problems == []
+
+    crashes = Crashes(house.base, judge, most=6)
+    crashes.check(moments)
+    print(f"erase with a live tree there, durable {is_durable}: {crashes.states} states")
+    assert crashes.states > 60
+
+
 def test_an_acknowledged_erasure_is_dead_before_anything_is_settled(house: House) -> None:
     """The adversary takes the machine at the moment `forget` returns, or the power goes."""
     erasing = Erasing(house, only_audio=False)
@@ -118,7 +168,7 @@ def test_the_thief_of_these_tests_opens_what_is_not_erased_yet(house: House) -> 
     assert thief_of(disk, house.base / "anchors").opened(erasing.files) == erasing.files.keys()
 
 
-@pytest.mark.parametrize("number", range(1, 29))
+@pytest.mark.parametrize("number", range(1, 36))
 def test_the_same_process_goes_on_after_a_failed_operation(house: House, number: int) -> None:
     erasing = Erasing(house, only_audio=False)
     house.disk.fail_at = house.disk.operations + number

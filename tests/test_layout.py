@@ -23,6 +23,7 @@ pipeline.history
 pipeline.session
 pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
+pipeline.livestate
 pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm

@@ -241,6 +241,8 @@ def test_no_change_is_shown_of_a_slot_with_another_commitment_or_none(tmp_path: 
     for erased in ({Slot(1): commitment(2)}, chosen(1, 3)):
         with pytest.raises(Stale, match="under these commitments"):
             tree.change(erased)
+    with pytest.raises(Stale, match="covers 4 slots, and not slot 4"):
+        tree.change(chosen(1, 4))
 
 
 def test_it_must_be_opened_first_and_again_after_a_failure(tmp_path: Path) -> None:

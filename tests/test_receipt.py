@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from keys.durable import RealDisk
 from keys.entry import Begun, line_of, origin_of
 from keys.errors import KeysError, Malformed, Tampered
+from keys.live import prove
 from keys.log import Log, signer_of
-from keys.merkle import leaf_hash, tree_root
-from keys.model import VaultId
+from keys.merkle import Hash, leaf_hash, tree_root
+from keys.model import Slot, VaultId
 from keys.note import Checkpoint, LogProof, VerifierKey, sign
 from keys.receipt import (
     VERDICTS,
@@ -159,6 +160,11 @@ def interactions(draw: st.DrawFn) -> DeadInteraction:
     return DeadInteraction(draw(hexes(16)), slots, draw(tuples(artefacts)))
 
 
+def once(rows: tuple[DeadInteraction, ...]) -> bool:
+    slots = [slot.slot for row in rows for slot in row.slots]
+    return len(set(slots)) == len(slots)
+
+
 times = st.datetimes().map(lambda it: it.replace(microsecond=0).isoformat() + "Z")
 statements = st.builds(
     Statement,
@@ -173,7 +179,12 @@ statements = st.builds(
     epoch_from=st.integers(0, 2**62),
     epoch_to=st.integers(2**62 + 1, 2**63 - 1),
     anchors=tuples(st.builds(AnchorLevel, texts, texts, texts)),
-    erased=tuples(interactions()),
+    live_position=numbers,
+    live_size=numbers,
+    live_before=hexes(32),
+    live_after=hexes(32),
+    live_siblings=tuples(hexes(32)),
+    erased=tuples(interactions()).filter(once),
     kept=tuples(texts),
     disclosed=tuples(texts),
     residual=tuples(texts),
@@ -201,6 +212,23 @@ def test_many_slots_and_files_are_read_in_time() -> None:
     start = time.process_time()
     Statement.parse(data)
     assert time.process_time() - start < 10  # under 1 s where it was written; a product takes 100
+
+
+def test_a_change_of_many_slots_far_apart_is_verified_in_time() -> None:
+    """As many hashes as slots times levels, and no more."""
+    slots = [n << 40 for n in range(1_000)]
+    rows = tuple(DeadSlot(slot, "61" * 32) for slot in slots)
+    base = replace(parse_receipt(VALID).statement, live_size=2**63 - 1)
+    statement = replace(base, erased=(DeadInteraction("20" * 16, rows, ()),))
+    data = REFERENCE["receipt"](statement.encode())
+    start = time.process_time()
+    with pytest.raises(Tampered, match="too short"):
+        verify(data)
+    needed = len(prove(2**63 - 1, map(Slot, slots), lambda *_: Hash(bytes(32))))
+    full = replace(statement, live_siblings=("00" * 32,) * needed)
+    with pytest.raises(Tampered, match="another live root before"):
+        verify(REFERENCE["receipt"](full.encode()))
+    assert time.process_time() - start < 10  # about 1 s where it was written
 
 
 # Whose it is
@@ -245,7 +273,7 @@ def test_two_statements_of_one_log_cannot_be_swapped(tmp_path: Path) -> None:
     log.create()
     base = replace(parse_receipt(VALID).statement, vault=vault.hex())
     base = replace(base, log_key=signer.verifier.format())
-    both = [replace(base, plan=f"{n:02x}" * 16) for n in range(2)]
+    both = [replace(base, plan=f"{n:02x}" * 16, live_position=n + 1) for n in range(2)]
     log.append([it.entry() for it in both])
     proofs = [log.prove(index, signer) for index in (1, 2)]
     for n in range(2):

@@ -23,8 +23,10 @@ from keys.anchor.file import FileAnchor
 from keys.durable import RealDisk
 from keys.entry import Created, ErasedEntry, SealedEntry
 from keys.errors import Erased
+from keys.live import Change, root
+from keys.livetree import LiveTree
 from keys.log import Log, signer_of
-from keys.model import ArtefactId, InteractionId, Label, PlanId, Slot, VaultId
+from keys.model import ArtefactId, Commitment, InteractionId, Label, PlanId, Slot, VaultId
 from keys.pages import PageRef, seal_page
 from keys.receipt import (
     CONFIRMED,
@@ -146,17 +148,26 @@ def log_blocks(folder: Path, header: Header) -> dict[str, bytes]:
         "log-key": signer.verifier.format().encode() + b"\n",
         "log-checkpoint": log.checkpoint(signer).encode(),
     }
-    statement = make_statement(header, signer.verifier.format())
+    tree = LiveTree(RealDisk(), folder / "live")
+    tree.rebuild(created.slots, log.size)
+    change = tree.change(dict(created.slots))
+    statement = make_statement(header, signer.verifier.format(), change)
     index = log.append([statement.entry()])
     receipt = Receipt(statement, log.prove(index, signer)).encode()
-    return {**blocks, "erase-entry": last_line(folder), "receipt": receipt}
+    return {
+        **blocks,
+        "live-before": change.before,
+        "live-after": change.after,
+        "erase-entry": last_line(folder),
+        "receipt": receipt,
+    }
 
 
 def last_line(folder: Path) -> bytes:
     return (folder / "log" / "entries").read_bytes().splitlines(keepends=True)[-1]
 
 
-def make_statement(header: Header, log_key: str) -> Statement:
+def make_statement(header: Header, log_key: str, change: Change) -> Statement:
     slot = DeadSlot(0, commitment(SLOT_KEY).hex())
     artefact = DeadArtefact(ARTEFACT.hex(), "transcript", 0, header.hash.hex())
     return Statement(
@@ -170,6 +181,11 @@ def make_statement(header: Header, log_key: str) -> Statement:
         technique="cryptographic erase",
         epoch_from=1,
         epoch_to=2,
+        live_position=3,
+        live_size=change.size,
+        live_before=change.before.hex(),
+        live_after=change.after.hex(),
+        live_siblings=tuple(it.hex() for it in change.siblings),
         anchors=(AnchorLevel("file", "C", "a file overwritten in place"),),
         erased=(DeadInteraction(INTERACTION.hex(), (slot,), (artefact,)),),
         kept=(),
@@ -278,10 +294,29 @@ def test_the_receipt_of_the_document_verifies() -> None:
     assert blocks()["erase-entry"].decode() == f"3 {entry.format()}\n"
 
 
+def test_the_live_roots_of_the_document_follow_by_its_words_alone() -> None:
+    """Section 5.4 followed by hand, with no code of `keys`, for the example and for three slots."""
+
+    def sha(*parts: bytes) -> bytes:
+        return sha256(b"".join(parts)).digest()
+
+    found, size = blocks(), struct.pack(">Q", 1)
+    leaf, empty = sha(b"\0", found["slot-commitment"]), sha(b"\0")
+    assert found["live-before"] == sha(b"\2", size, leaf)
+    assert found["live-after"] == sha(b"\2", size, empty)
+    statement = verify(found["receipt"]).statement
+    assert statement.live_before == found["live-before"].hex()
+    assert statement.live_after == found["live-after"].hex()
+    a, b = sha(b"\0", b"a" * 32), sha(b"\0", b"b" * 32)
+    top = sha(b"\1", sha(b"\1", a, empty), sha(b"\1", b, empty))  # slots 0 and 2 of three
+    lives = {0: Commitment(b"a" * 32), 2: Commitment(b"b" * 32)}
+    assert root(3, lives) == sha(b"\2", struct.pack(">Q", 3), top)
+
+
 def test_the_fields_of_a_statement_are_described_in_their_order() -> None:
     section = SPEC.partition("### 6.1")[2].partition("### 6.2")[0]
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    statement = make_statement(parse_header(blocks()["seal-header"]), "")
+    statement = verify(blocks()["receipt"]).statement
     assert rows == list(json.loads(replace(statement, tool="").encode()))
 
 

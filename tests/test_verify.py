@@ -128,6 +128,9 @@ def test_the_verdict_for_a_person(stranger: Stranger) -> None:
     assert "false.receipt: DOES NOT VERIFY" in out
     for row in (*PROVES, *DOES_NOT_PROVE):
         assert row in out
+    before, after = (REFERENCE["live"]()[f"live_{when}"] for when in ("before", "after"))
+    became = "1 of 6 slots became empty, no other changed"
+    assert f"  live      {became}: root {before} to {after}" in out
     assert "(given by you)" in stranger.run("good.receipt", "--log-key", KEY).stdout
 
 

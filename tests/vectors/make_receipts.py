@@ -1,11 +1,13 @@
 """Writes the vectors of keys.receipt: one receipt a file in `receipts/`, and `receipts.json`.
 
-It joins strings, hashes and signs with `cryptography` alone, sharing no code with `keys`. Run it to
-write the files again; a test checks that it reproduces them byte for byte. Each receipt shows one
+It joins strings, hashes and signs with `cryptography` alone, sharing no code with `keys`; trees of
+live slots are those of `make_live.py`, which computes them from their definition. Run it to write
+the files again; a test checks that it reproduces them byte for byte. Each receipt shows one
 behaviour; the index names the layer that must reject it ("malformed", "tampered", null: accepted).
 """
 
 import json
+import runpy
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -21,6 +23,9 @@ INTERACTION, ARTEFACT, PLAN = "20" * 16, "30" * 16, "40" * 16
 SEED, OTHER_SEED = bytes([0x51]) * 32, bytes([0x52]) * 32
 COMMITMENT, HEADER = "61" * 32, "62" * 32
 ORIGIN = f"anechoic/{VAULT}"
+TREE = runpy.run_path(str(Path(__file__).parent / "make_live.py"))
+LIVE = {n: bytes([0x70 + n]) * 32 for n in (0, 1, 5)} | {4: bytes.fromhex(COMMITMENT)}
+"""The commitments of the slots that live before the erasure, of six given out."""
 
 
 def public(seed: bytes) -> bytes:
@@ -58,6 +63,7 @@ def fields(**changes: object) -> Fields:
         "technique": "cryptographic erase",
         "epoch_from": 7,
         "epoch_to": 8,
+        **live(),
         "anchors": [{"anchor": "file", "level": "C", "rests_on": "a file"}],
         "erased": [erased],
         "kept": [],
@@ -67,6 +73,23 @@ def fields(**changes: object) -> Fields:
         "proves": ["something"],
         "does_not_prove": ["more"],
     } | changes
+
+
+def live(
+    slots: tuple[int, ...] = (4,),
+    before: dict[int, bytes] = LIVE,
+    after: dict[int, bytes] | None = None,
+    size: int = 6,
+) -> Fields:
+    """The fields of the live tree when these slots go; `after` is what lives then."""
+    rest = {slot: it for slot, it in before.items() if slot not in slots}
+    return {
+        "live_position": 1,
+        "live_size": size,
+        "live_before": TREE["root"](size, before).hex(),
+        "live_after": TREE["root"](size, rest if after is None else after).hex(),
+        "live_siblings": [it.hex() for it in TREE["proof"](size, list(slots), rest)],
+    }
 
 
 def encode(row: Fields) -> bytes:
@@ -127,7 +150,9 @@ def cases() -> Iterator[tuple[str, str | None, bytes]]:
     yield "valid-failed", OK, receipt(encode(fields(verdict="failed")))
     more = receipt(GOOD).decode() + "— witness.example AAAAAAAAAAAA\n"
     yield "valid-signed-by-an-unknown-witness-too", OK, more.encode()
+    yield "valid-of-two-interactions", OK, receipt(encode(two()))
     yield from statements()
+    yield from trees()
     yield from proofs()
 
 
@@ -163,6 +188,17 @@ def statements() -> Iterator[tuple[str, str | None, bytes]]:
         "time-of-another-zone": fields(erased_at="2026-01-31T12:00:01+00:00"),
         "time-of-other-digits": fields(erased_at="\uff12026-01-31T12:00:01Z"),
         "time-that-never-was": fields(erased_at="2026-02-30T12:00:01Z"),
+        "root-in-upper-case": fields(live_before="AB" * 32),
+        "root-too-short": fields(live_after="ab" * 31),
+        "root-null": fields(live_after=None),
+        "siblings-a-string": fields(live_siblings=fields()["live_before"]),
+        "sibling-too-long": fields(live_siblings=["ab" * 33]),
+        "live-size-a-string": fields(live_size="6"),
+        "live-size-negative": fields(live_size=-6),
+        "live-size-too-large": fields(live_size=2**63),
+        "live-position-a-boolean": fields(live_position=True),
+        "slot-twice-in-an-interaction": fields(erased=erased(slots=[slot(4), slot(4)])),
+        "slot-twice-in-two-interactions": fields(erased=2 * erased()),
         "id-in-upper-case": fields(plan="AB" * 16),
         "id-too-short": fields(plan="40" * 15),
     }
@@ -190,6 +226,46 @@ def erased(**changes: object) -> list[Fields]:
 def slot(number: object) -> Fields:
     """A dead slot."""
     return {"slot": number, "commitment": COMMITMENT}
+
+
+def two() -> Fields:
+    """A statement that two interactions are gone, the later slot listed first."""
+    other = {"interaction": "21" * 16, "slots": [{"slot": 1, "commitment": "71" * 32}]}
+    return fields(erased=[*erased(), other | {"artefacts": []}], **live((1, 4)))
+
+
+def trees() -> Iterator[tuple[str, str | None, bytes]]:
+    """Statements in their form, honestly logged and signed, of a change that was another one."""
+    good, siblings = fields(), live()["live_siblings"]
+    assert isinstance(siblings, list)
+    rest = {n: it for n, it in LIVE.items() if n != 4}
+    another = {**LIVE, 5: b"\x99" * 32}
+    bent: dict[str, Fields] = {
+        "of-another-position": fields(live_position=0),
+        "of-a-later-position": fields(live_position=2),
+        "in-which-another-slot-goes-too": fields(**live(after={0: rest[0], 1: rest[1]})),
+        "in-which-another-slot-comes": fields(**live(after={**rest, 3: b"\x98" * 32})),
+        "in-which-another-slot-changes": fields(**live(after={**rest, 5: another[5]})),
+        "in-which-the-slot-stays": fields(**live(after=LIVE)),
+        "in-which-the-slot-gets-another-key": fields(**live(after=another)),
+        "in-which-the-slot-was-empty": fields(**live(before=rest)),
+        "of-another-commitment": fields(erased=erased(slots=[slot(4) | {"commitment": "63" * 32}])),
+        "of-another-slot": fields(erased=erased(slots=[slot(0)], artefacts=[])),
+        "of-a-slot-beyond": fields(erased=erased(slots=[slot(6)], artefacts=[])),
+        "of-no-slot": fields(erased=erased(slots=[], artefacts=[])),
+        "of-one-slot-more": fields(erased=two()["erased"]),
+        "of-one-slot-less": fields(**live((1, 4))),
+        "of-another-size": fields(live_size=5),
+        "of-no-size": fields(live_size=0),
+        "with-the-roots-swapped": fields(
+            live_before=good["live_after"], live_after=good["live_before"]
+        ),
+        "without-a-sibling": fields(live_siblings=siblings[:-1]),
+        "with-a-sibling-more": fields(live_siblings=[*siblings, "00" * 32]),
+        "with-siblings-swapped": fields(live_siblings=siblings[::-1]),
+    }
+    for name, row in bent.items():
+        yield f"change-{name}", FALSE, receipt(encode(row))
 
 
 def proofs() -> Iterator[tuple[str, str | None, bytes]]:
