@@ -8,8 +8,9 @@ stanza: its old share lives on until it comes back, and until then erasures are 
 section 3.4).
 """
 
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from keys.anchor import Anchor
@@ -19,6 +20,7 @@ from keys.pages import Head, Stanza
 from keys.secret import NONCE_ZERO, Secret, decrypt, derive, encrypt, random_secret
 
 Way = tuple[Anchor, ...]
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Roots:
     ) -> None:
         self.vault, self.ways = vault, tuple(map(tuple, ways))
         self._passphrase = passphrase
+        names = [anchor.name for anchor in self.anchors]
+        if len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
+            raise AnchorFailure(
+                f"the anchors of a vault need names of their own, of a-z, 0-9 and '-', and each is "
+                f"in one way only; found {', '.join(names)}"
+            )
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:
@@ -49,8 +57,12 @@ class Roots:
 
         `for_all` takes in those that do not answer as well: they are being made.
         """
+        return self.fresh_for(epoch, self.ways if for_all else self.present())
+
+    def fresh_for(self, epoch: Epoch, ways: Iterable[Way]) -> FreshRoot:
+        """Makes a root and its shares for just these of the ways."""
         root, stanzas, shares = random_secret(), list[Stanza](), list[tuple[Anchor, Secret]]()
-        for way in self.ways if for_all else self.present():
+        for way in ways:
             mine = [random_secret() for _ in way]
             with self._wrapping_key(epoch, way, mine) as key:
                 wrapped = bytes(encrypt(key, NONCE_ZERO, root, self._context(epoch, way)))
@@ -69,8 +81,18 @@ class Roots:
             except AnchorFailure as error:
                 trouble.append(error)
         if not found:
-            raise trouble[0]
+            raise AnchorFailure("; or: ".join(map(str, trouble)))
         return found
+
+    def answering(self) -> Iterator[tuple[Anchor, dict[Epoch, Secret]]]:
+        """Yields the anchors that answer, of ways that are not whole here too, and their shares."""
+        for anchor in self.anchors:
+            if (shares := held_by(anchor)) is not None:
+                yield anchor, shares
+
+    def epochs_held(self) -> set[Epoch]:
+        """Returns the epochs of which any anchor that answers holds a share."""
+        return {epoch for _, shares in self.answering() for epoch in shares}
 
     def epochs(self) -> set[Epoch]:
         """Returns the epochs of which every anchor of some way holds a share."""
@@ -95,37 +117,74 @@ class Roots:
         """Returns the names of all ways."""
         return {self.name_of(way) for way in self.ways}
 
-    def names_of_clean(self, epoch: Epoch) -> set[str]:
-        """Returns the names of the ways that are present and hold shares of this epoch alone."""
-        return {
-            self.name_of(way)
-            for way in self.present()
-            if all(set(anchor.shares()) == {epoch} for anchor in way)
-        }
+    def names_present(self) -> set[str]:
+        """Returns the names of the ways whose anchors all answer."""
+        return {self.name_of(way) for way in self.present()}
+
+    def clean(self, names: Iterable[str], epoch: Epoch) -> set[str]:
+        """Returns those of the ways `names` that hold no older share than that of `epoch`.
+
+        All shares of a way are needed, so one anchor without an old one is enough to say so.
+        """
+        cleared = {a.name for a, shares in self.answering() if set(shares) == {epoch}}
+        return {name for name in names if cleared & set(name.split("+"))}
+
+    def behind(self, epoch: Epoch) -> set[str]:
+        """Returns the names of the ways that are present and lack a share of this epoch."""
+        return {self.name_of(w) for w in self.present() if epoch not in self._epochs_of(w)}
+
+    def ahead(self, epoch: Epoch) -> set[str]:
+        """Returns the names of the ways present that hold a later epoch's shares only."""
+        held = {self.name_of(way): self._epochs_of(way) for way in self.present()}
+        return {name for name, epochs in held.items() if min(epochs, default=epoch) > epoch}
 
     def name_of(self, way: Way) -> str:
         """Returns the name of a way in a state's head: its anchors, joined by `+`."""
         names = [anchor.name for anchor in way] + (["passphrase"] if self._passphrase else [])
         return "+".join(names)
 
-    def commit(self, fresh: FreshRoot) -> None:
+    def commit(self, fresh: FreshRoot, current: Epoch | None = None) -> None:
         """Swaps the anchors to the fresh root; the commit point is the last way's first wipe."""
-        for anchor, share in fresh.shares:
-            anchor.write(fresh.head.epoch, share)
+        self.write(fresh, current)
         self.wipe(keep=fresh.head.epoch)
+
+    def write(self, fresh: FreshRoot, current: Epoch | None) -> None:
+        """Gives the anchors their shares of the fresh root beside those of the `current` epoch.
+
+        Looks that each shows it. One that would do so only when the old share is gone could leave,
+        after a crash, a way of which one anchor has the old share alone, and another the new one.
+        """
+        for anchor, share in fresh.shares:
+            _make_room(anchor, current)
+            anchor.write(fresh.head.epoch, share)
+            if anchor.shares().get(fresh.head.epoch) != share:
+                raise AnchorFailure(
+                    f"the anchor {anchor.name} does not show the share of epoch "
+                    f"{fresh.head.epoch} that it was given; nothing was wiped"
+                )
 
     def settle(self) -> None:
         """Makes durable whatever the anchors show now, wherever a killed process left them."""
-        for way in self.present():
-            for anchor in way:
-                anchor.settle()
+        for anchor, _ in self.answering():
+            anchor.settle()
 
     def wipe(self, keep: Epoch) -> None:
         """Destroys the shares of every epoch but `keep`, in every anchor that holds one of it."""
-        for way in self.present():
-            if keep in self._epochs_of(way):
-                for anchor in way:
-                    anchor.wipe(keep)
+        for anchor, shares in self.answering():
+            if keep in shares:
+                anchor.wipe(keep)
+
+    def retire(self, epoch: Epoch, used: set[str]) -> None:
+        """Destroys what anchors hold whose names are not `used` any more, as far as they answer.
+
+        Each gets a share of this epoch that no state knows: an anchor wipes only beside a new one.
+        """
+        for anchor, shares in self.answering():
+            if anchor.name not in used and set(shares) != {epoch}:
+                if epoch not in shares:
+                    _make_room(anchor, epoch)
+                    anchor.write(epoch, random_secret())
+                anchor.wipe(keep=epoch)
 
     def _epochs_of(self, way: Way) -> set[Epoch]:
         return set.intersection(*(set(anchor.shares()) for anchor in way))
@@ -153,3 +212,17 @@ class Roots:
     def _context(self, epoch: Epoch, way: Way) -> bytes:
         name = self.name_of(way).encode()
         return b"anechoic-root/1\n" + self.vault + struct.pack(">Q", epoch) + name
+
+
+def held_by(anchor: Anchor) -> dict[Epoch, Secret] | None:
+    """Returns the shares of an anchor, None when it does not answer."""
+    try:
+        return anchor.shares()
+    except AnchorFailure:
+        return None
+
+
+def _make_room(anchor: Anchor, current: Epoch | None) -> None:
+    """Leaves one share in an anchor that a crash long ago left with two: it has two places."""
+    if len(held := held_by(anchor) or {}) > 1:
+        anchor.wipe(keep=current if current is not None and current in held else max(held))

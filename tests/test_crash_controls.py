@@ -5,6 +5,7 @@ this table found in the ring and that were repaired. Each differs from productio
 A checker that never fails checks nothing.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from keys.durable import replace_file
 from keys.model import Epoch
 from keys.pages import Head, Intent, Stanza
 from keys.ring import Ring
-from keys.root import FreshRoot, Roots
+from keys.root import FreshRoot, Roots, Way
 from keys.secret import NONCE_ZERO, Secret, encrypt, random_secret
 from tests.world.adversary import RecordingDisk
 from tests.world.crash import ANCHOR, RING, VAULT, Checker, MakeRing, World, adversary_of, make_ring
@@ -115,8 +116,8 @@ class NoRotation(Roots):
 
     _root_so_far: Secret
 
-    def fresh(self, epoch: Epoch, *, for_all: bool = False) -> FreshRoot:
-        (way,) = self.ways
+    def fresh_for(self, epoch: Epoch, ways: Iterable[Way]) -> FreshRoot:
+        (way,) = ways
         (anchor,) = way
         share = (_shares_or_none(anchor) or [random_secret()])[0]
         root = random_secret() if epoch == 1 else self._root_so_far

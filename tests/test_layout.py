@@ -14,10 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.cli pipeline.web pipeline.wyoming
+pipeline.checking
 pipeline.commands
 pipeline.demo
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.restore
+pipeline.opening pipeline.restore
 pipeline.ingest pipeline.select
 pipeline.history
 pipeline.session
@@ -28,13 +29,15 @@ pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
-pipeline.sources pipeline.models pipeline.artefact pipeline.places pipeline.machine pipeline.terminal
+pipeline.sources pipeline.models pipeline.artefact
+pipeline.places pipeline.machine pipeline.terminal
 pipeline.model
 pipeline.errors pipeline
 keys.verify
 keys.ring keys.log keys.livetree keys.receipt keys.copies
 keys.root
-keys.pages keys.anchor keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm keys.anchor.chip keys.anchor.blobs
+keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
+keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
 keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
 keys.model

@@ -57,7 +57,8 @@ def versions_in(directory: Path) -> Iterator[bytes]:
 class Adversary:
     """Opens what can be opened with `versions` of any files and the `shares` of each anchor kind.
 
-    `keys` maps each slot to all keys found for it. `shares` is by anchor name ("file").
+    `keys` maps each slot to all keys found for it. `shares` is by anchor name ("file"). The ways
+    named in `without` are passed over, to see what the others open.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Adversary:
         versions: Iterable[bytes],
         shares: Mapping[str, Collection[bytes]],
         passphrase: Secret | None = None,
+        without: Collection[str] = (),
     ) -> None:
         every = set(versions)
+        self._without = without
         self._shares, self._passphrase = shares, bytes(passphrase) if passphrase else b""
         self._states = [data for data in every if data.startswith(MAGIC)]
         self._frames = {frame for data in every - {*self._states} for frame in _frames(data)}
@@ -86,6 +89,8 @@ class Adversary:
     def _roots_of(self, state: bytes) -> Iterator[bytes]:
         head, _ = _head(state)
         for stanza in head.stanzas if head else ():
+            if stanza.anchors in self._without:
+                continue
             kinds = [kind for kind in stanza.anchors.split("+") if kind != "passphrase"]
             passphrase = self._passphrase if "passphrase" in stanza.anchors else b""
             for shares in itertools.product(*(self._shares.get(kind, ()) for kind in kinds)):

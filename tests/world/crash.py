@@ -8,23 +8,24 @@ in `Checker`; scenarios and broken protocols are added beside the tests, not her
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keys.anchor.file import FileAnchor
 from keys.durable import Disk
 from keys.errors import Erased, KeysError
-from keys.model import Slot, VaultId
+from keys.model import Epoch, Slot, VaultId
 from keys.ring import Ring
 from keys.root import Roots
 from tests.world.adversary import Adversary, shares_in
-from tests.world.disk import Medium, SimulatedDisk, When
+from tests.world.disk import Medium, SimulatedDisk, When, is_under
 
 VAULT = VaultId(bytes(range(16)))
 BASE = Path("/base")
 RING = BASE / "vault" / "ring"
-ANCHORS = BASE / "state" / "anchors"
+STATE = BASE / "state"
+ANCHORS = STATE / "anchors"
 ANCHOR = ANCHORS / "share"
 
 MakeRing = Callable[[Disk], Ring]
@@ -41,10 +42,35 @@ def empty_disk() -> SimulatedDisk:
     return SimulatedDisk(Medium(frozenset(there)))
 
 
-def adversary_of(disk: SimulatedDisk, medium: Medium) -> Adversary:
-    """Returns who has all versions of all files but the anchor, and the medium with the anchor."""
-    shares = {share for raw in medium.raw(ANCHORS) for share in shares_in(raw)}
-    return Adversary(disk.versions(outside=ANCHORS), {"file": shares})
+def adversary_of(disk: SimulatedDisk, medium: Medium, without: Collection[str] = ()) -> Adversary:
+    """Returns who has all versions of all files but the anchors, and the medium with the anchors.
+
+    Anchors are in directories under `STATE`: "file" in `anchors`, any other in that of its name.
+    """
+    made = (path for path in medium.origin.values() if is_under(STATE, path))
+    homes = {path.relative_to(STATE).parts[0] for path in made}
+    shares = {
+        "file" if home == ANCHORS.name else home: {
+            share for raw in medium.raw(STATE / home) for share in shares_in(raw)
+        }
+        for home in homes
+    }
+    for chip, count in medium.counters.items():
+        shares[chip.name] = unsealed(disk, chip, count)
+    return Adversary(disk.versions(outside=STATE), shares, without=without)
+
+
+def unsealed(disk: SimulatedDisk, chip: Path, count: int) -> set[bytes]:
+    """Returns what a chip at this count gives for any blob ever written to its file."""
+    versions = {data for path, data in disk.history if is_under(chip, path)}
+    blobs = {blob for data in versions for blob in blobs_in(data)}
+    return {share for _, limit, share in blobs if count <= limit}
+
+
+def blobs_in(data: bytes) -> list[tuple[Epoch, int, bytes]]:
+    """Returns epoch, limit and share of each blob in the file of a simulated chip."""
+    rows = [line.split() for line in data.decode().splitlines() if line.startswith("blob ")]
+    return [(Epoch(int(e)), int(n), bytes.fromhex(share)) for _, e, n, share in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +85,12 @@ class Known:
     is_intent_durable: bool = False
     dead: Mapping[Slot, bytes] = field(default_factory=dict)
     """Slots whose destruction was acknowledged."""
+    owed: Mapping[Slot, frozenset[str]] = field(default_factory=dict)
+    """For each dead slot, the ways that may open it, by what the caller was told since."""
+    outstanding: frozenset[str] = frozenset()
+    """The ways that the caller was last told of."""
+    away: frozenset[str] = frozenset()
+    """The anchors that are absent from the act under way."""
 
     def ask(self, slots: Iterable[Slot]) -> "Known":
         """Returns the model after a destruction was asked for."""
@@ -66,10 +98,19 @@ class Known:
         rest = {slot: key for slot, key in self.live.items() if slot not in chosen}
         return replace(self, live=rest, asked=chosen)
 
-    def acknowledge(self) -> "Known":
-        """Returns the model after what was asked for was acknowledged."""
+    def acknowledge(self, outstanding: Collection[str] = ()) -> "Known":
+        """Returns the model after what was asked for was acknowledged, with ways outstanding."""
         dead = {**self.dead, **self.asked}
-        return replace(self, asked={}, is_intent_durable=False, dead=dead)
+        owed = {**self.owed, **dict.fromkeys(self.asked, frozenset(outstanding))}
+        return replace(self, asked={}, is_intent_durable=False, dead=dead, owed=owed)
+
+    def told(self, outstanding: Collection[str]) -> "Known":
+        """Returns the model after the caller saw which ways are outstanding now.
+
+        A way that is not has nothing of what is dead by now; what it lacks it never gets back.
+        """
+        owed = {slot: ways & frozenset(outstanding) for slot, ways in self.owed.items()}
+        return replace(self, owed=owed, outstanding=frozenset(outstanding))
 
 
 Moment = tuple[SimulatedDisk, Known]
@@ -103,18 +144,22 @@ class World:
         self._learn(self.known.ask(slots))
         self._is_asking = True
         self.ring.destroy(slots, b"plan")
-        self._learn(self.known.acknowledge())
+        self._learn(self.known.acknowledge(self.ring.outstanding))
+
+    def see(self) -> None:
+        """Looks which ways are outstanding."""
+        self._learn(self.known)
 
     def carry_on(self) -> None:
         """Goes on with the same ring after an act failed, as a program that runs on does."""
         self._is_asking = False
         self.ring.refresh()
         if not any(self.ring.is_live(slot) for slot in self.known.asked):
-            self._learn(self.known.acknowledge())
+            self._learn(self.known.acknowledge(self.ring.outstanding))
 
     def _learn(self, known: Known) -> None:
-        self.known = known
-        self.moments.append((self.disk.fork(), known))
+        self.known = known.told(self.ring.outstanding)
+        self.moments.append((self.disk.fork(), self.known))
 
     def _keep(self, disk: SimulatedDisk, what: str, _: Path, when: When) -> None:
         if self._is_asking and (what, when) == ("sync", When.AFTER):  # the first of a destroy
@@ -177,7 +222,7 @@ class Checker:
                 return self._note("lost", f"does not open: {error}")
             ring.create()
         disk.watch = None
-        then = self._compare(ring, known)
+        then = self._compare(ring, known).told(ring.outstanding)
         moments.append((disk.fork(), then))
         self._look_for_undead(disk, then)
         self._open_again(disk)
@@ -197,16 +242,17 @@ class Checker:
         alive = {slot for slot, key in known.asked.items() if _key(ring, slot) == key}
         if alive and (known.is_intent_durable or len(alive) < len(known.asked)):
             self._note("half", f"{len(alive)} of {len(known.asked)} slots live")
-        then = known if alive else known.acknowledge()
+        then = known if alive else known.acknowledge(ring.outstanding)
         return replace(then, is_created=True)
 
     def _look_for_undead(self, disk: SimulatedDisk, known: Known) -> None:
         if not known.dead:
             return
-        adversary = adversary_of(disk, disk.durable)
-        for slot, key in known.dead.items():
-            if key in adversary.keys.get(slot, ()):
-                self._note("undead", f"slot {slot} opens for the adversary")
+        for owed in {known.owed.get(slot, frozenset()) for slot in known.dead}:
+            found = adversary_of(disk, disk.durable, without=owed).keys
+            for slot, key in known.dead.items():
+                if known.owed.get(slot, frozenset()) == owed and key in found.get(slot, ()):
+                    self._note("undead", f"slot {slot} opens for the adversary")
 
     def _open_again(self, disk: SimulatedDisk) -> None:
         before = disk.cached.files()
@@ -236,8 +282,13 @@ def _key(ring: Ring, slot: Slot) -> bytes | None:
 
 
 def _image(medium: Medium) -> object:
-    return frozenset(medium.files().items()), medium.directories, tuple(medium.raw(ANCHORS))
+    raw, counters = tuple(medium.raw(STATE)), frozenset(medium.counters.items())
+    return frozenset(medium.files().items()), medium.directories, raw, counters
 
 
 def _sum(known: Known) -> object:
-    return known.is_created, frozenset(known.live), frozenset(known.asked), frozenset(known.dead)
+    owed = frozenset(known.owed.items())
+    dead = frozenset(known.dead)
+    asked = frozenset(known.asked), known.is_intent_durable
+    ways = owed, known.outstanding, known.away
+    return known.is_created, frozenset(known.live), asked, dead, ways

@@ -81,6 +81,8 @@ class Medium:
     contents: Mapping[int, bytes] = field(default_factory=dict)
     origin: Mapping[int, Path] = field(default_factory=dict)
     """The first name of each file, by which an anchor's freed content is found."""
+    counters: Mapping[Path, int] = field(default_factory=dict)
+    """Chips that count, by the name they go by: never undone, not by a copy of any file either."""
 
     def after(self, changes: Iterable[Change]) -> "Medium":
         """Returns the medium with the changes made in their order."""
@@ -99,7 +101,7 @@ class Medium:
                     contents[file] = old[:offset] + data + old[offset + len(data) :]
                 case Truncate(file, size):
                     contents[file] = contents.get(file, b"")[:size].ljust(size, b"\0")
-        return Medium(frozenset(directories), names, contents, origin)
+        return Medium(frozenset(directories), names, contents, origin, self.counters)
 
     def pruned(self) -> "Medium":
         """Returns the medium as a reboot finds it: what lies in a lost directory is lost."""
@@ -163,13 +165,13 @@ class SimulatedDisk:
         self.fail_at: int | None = None
         self.watch: Watch | None = None
         self.tears: Callable[[int], Sequence[int]] = two_parts
-        self._numbers = itertools.count(1 + max(medium.contents, default=0) + len(medium.names))
+        self._numbers = itertools.count(1 + _last_number(medium))
 
     def fork(self) -> "SimulatedDisk":
         """Returns the disk as the next process finds it when only this process was killed."""
         other = SimulatedDisk(self.durable, self.history)
         other.cached, other.unsynced, other.tears = self.cached, self.unsynced, self.tears
-        other._numbers = itertools.count(1_000_000 + max(self.cached.contents, default=0))
+        other._numbers = itertools.count(1 + _last_number(self.durable, self.cached))
         return other
 
     def survivors(self, most: int = 1 << EXHAUSTIVE_UP_TO, seed: int = 0) -> Iterator[Medium]:
@@ -240,6 +242,14 @@ class SimulatedDisk:
         if directory in self.cached.directories:
             self._perform("remove_dir", directory, [Directory(directory, is_there=False)])
 
+    def increment(self, chip: Path) -> None:
+        """Counts a chip on by one: whole and durable at once, or not at all."""
+        self._start("increment", chip)
+        count = self.cached.counters.get(chip, 0) + 1
+        self.durable = replace(self.durable, counters={**self.durable.counters, chip: count})
+        self.cached = replace(self.cached, counters={**self.cached.counters, chip: count})
+        self._moment("increment", chip, When.AFTER)
+
     # How an operation happens
 
     def _perform(self, what: str, path: Path, changes: Sequence[Change]) -> None:
@@ -291,6 +301,11 @@ class SimulatedDisk:
         if path not in self.cached.names:
             raise StateUnknown(f"could not touch {path}: it is missing")
         return self.cached.names[path]
+
+
+def _last_number(*media: Medium) -> int:
+    """A file may have a name and no content yet, or content and no name any more."""
+    return max((n for m in media for n in (*m.contents, *m.names.values())), default=0)
 
 
 def _directories(change: Change) -> set[Path]:
