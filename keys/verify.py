@@ -20,6 +20,8 @@ from keys.note import VerifierKey
 from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
+GIVEN = "given by you"
+NAMED = "named by the receipt itself: compare it yourself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ def _row(label: Label, header: bytes) -> tuple[object, ...]:
     return *ids, label.kind, label.slot, header.hex()
 
 
-def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
-    """Returns the verdict of one receipt as lines for a person.
+def explain(outcome: Outcome, whose_key: str) -> list[str]:
+    """Returns the verdict of one receipt as lines for a person, with whose word the log key is.
 
     What is proved and what is not are this program's words; the signer's own can only add limits.
     """
@@ -77,10 +79,9 @@ def explain(outcome: Outcome, *, key_was_given: bool) -> list[str]:
     it, statement = outcome.verified, outcome.verified.statement
     files = len(statement.headers)
     became = f"{len(statement.slots)} of {statement.live_size} slots became empty, no other changed"
-    trust = "given by you" if key_was_given else "named by the receipt itself: compare it yourself"
     return [
         f"{outcome.path}: verifies, {statement.verdict}",
-        f"  log key   {it.key.format()} ({trust})",
+        f"  log key   {it.key.format()} ({whose_key})",
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
         f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
         f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(printable(str(error)) + "\n")
         return DOES_NOT_VERIFY
-    _print(outcomes, copies, options.json, key_was_given=trusted is not None)
+    _print(outcomes, copies, options.json, GIVEN if trusted else NAMED)
     return OK if all(outcome.verified for outcome in outcomes) else DOES_NOT_VERIFY
 
 
@@ -131,15 +132,14 @@ def _print(
     outcomes: list[Outcome],
     copies: list[tuple[str, str]],
     as_document: bool,
-    *,
-    key_was_given: bool,
+    whose_key: str,
 ) -> None:
     if as_document:
         files = [{"file": name, "state": state} for name, state in copies]
         document = {"receipts": [as_json(outcome) for outcome in outcomes], "copies": files}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    lines = [line for it in outcomes for line in explain(it, key_was_given=key_was_given)]
+    lines = [line for it in outcomes for line in explain(it, whose_key)]
     lines += [f"{state:8} {name}" for name, state in copies]
     for line in lines:
         sys.stdout.write(printable(line) + "\n")

@@ -1,6 +1,7 @@
 """The command line: `anechoic [--vault DIR] [--json] COMMAND …`; a door, with no logic of its own.
 
-Parses, calls one function of `pipeline.commands`, and turns what was refused into an exit code.
+Parses, calls one function of `pipeline.commands` or `pipeline.checking`, and turns what was refused
+into an exit code.
 Everything heavy is imported by the command that needs it, so that `--help` is quick.
 """
 
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
@@ -68,10 +70,11 @@ def _write_whatever_comes() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        from pipeline import commands, machine
+        from pipeline import machine
 
         machine.harden()
-        command: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
+        module = import_module("pipeline.checking" if options.checks else "pipeline.commands")
+        command: Callable[[argparse.Namespace], int] = getattr(module, options.command)
         return command(options)
     except BrokenPipeError:
         raise
@@ -160,6 +163,7 @@ def _add(
     hidden = argparse.SUPPRESS  # people put these last as well, and mean the same
     it.add_argument("--vault", type=Path, default=hidden, help=hidden)
     it.add_argument("--json", action="store_true", default=hidden, help=hidden)
+    it.set_defaults(checks=name in {"verify", "receipts", "restore", "audit"})
     return it
 
 

@@ -7,17 +7,18 @@ only place in the product that destroys keys.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
+from keys.anchor import Anchor
 from keys.durable import replace_file
-from keys.entry import Created, ErasedEntry
+from keys.entry import ErasedEntry
 from keys.errors import Malformed, Tampered
-from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, PlanId, Slot
+from keys.model import ArtefactId, InteractionId, Label, PlanId, Slot
 from keys.receipt import (
     CONFIRMED,
     DOES_NOT_PROVE,
     FAILED,
+    PENDING,
     PROVES,
     TECHNIQUE,
     AnchorLevel,
@@ -26,6 +27,7 @@ from keys.receipt import (
     Receipt,
     Statement,
 )
+from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import livestate, machine, write
 from pipeline.errors import Refused
@@ -35,9 +37,6 @@ from pipeline.vault import Vault, file_name
 _DRAFT, _RECEIPT = ".statement", ".receipt"
 Clock = Callable[[], str]
 """Tells the time in UTC as `2026-01-31T12:00:00Z`."""
-
-
-NO_SLOTS = Created(InteractionId(bytes(ID_SIZE)), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,14 @@ def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
 
 
 def settle(vault: Vault, clock: Clock) -> None:
-    """Does what a crash has left undone: receipts, dead files, half-made interactions."""
+    """Does what is left undone: receipts, dead files, half-made interactions, absent anchors."""
     if vault.ring.pending and vault.ring.pending.plan:
         plan = Plan.decode(vault.ring.pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
             _finish(vault, plan, clock)
     _delete_drafts(vault)
     write.settle(vault, lambda interaction: _discard(vault, interaction))
+    vault.ring.catch_up()
 
 
 def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
@@ -113,8 +113,7 @@ def _discard(vault: Vault, interaction: InteractionId) -> None:
 
 def _unlogged_slots(vault: Vault) -> list[Slot]:
     """Returns the slots beyond the last that the log has: those of a creation cut off before it."""
-    entries = (entry for _, entry in vault.log.scan_back() if isinstance(entry, Created))
-    last = max((slot for slot, _ in next(entries, NO_SLOTS).slots), default=-1)
+    last = vault.last_slot_logged()
     if any(header.label.slot > last for header in vault.headers()):
         raise Tampered(
             "sealed files are here of interactions that the log does not have: an old copy of the "
@@ -124,6 +123,8 @@ def _unlogged_slots(vault: Vault) -> list[Slot]:
 
 
 def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
+    from importlib.metadata import version  # takes longer than all else that starts with this
+
     checks = _checks(vault, plan)
     change = livestate.change_of(vault, plan)
     return Statement(
@@ -133,7 +134,7 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         tool=f"anechoic {version('anechoic')}",
         requested_at=plan.requested_at,
         erased_at=clock(),
-        verdict=CONFIRMED if all(ok for ok, _ in checks) else FAILED,
+        verdict=_verdict(vault, all(ok for ok, _ in checks)),
         technique=TECHNIQUE,
         epoch_from=vault.ring.epoch - 1,
         epoch_to=vault.ring.epoch,
@@ -142,41 +143,70 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         live_before=change.before.hex(),
         live_after=change.after.hex(),
         live_siblings=tuple(it.hex() for it in change.siblings),
-        anchors=tuple(
-            AnchorLevel(anchor.name, (level := anchor.level()).letter, level.rests_on)
-            for anchor in vault.ring.anchors
-        ),
+        anchors=tuple(map(_level_of, vault.ring.anchors)),
         erased=plan.erased,
         kept=(),
         disclosed=plan.disclosed,
-        residual=tuple(_residual(plan)),
+        residual=tuple(_residual(vault, plan)),
         checks=tuple(check for _, check in checks),
         proves=PROVES,
         does_not_prove=DOES_NOT_PROVE,
     )
 
 
+def _verdict(vault: Vault, is_checked: bool) -> str:
+    if not is_checked:
+        return FAILED
+    return PENDING if vault.ring.outstanding else CONFIRMED
+
+
+def _level_of(anchor: Anchor) -> AnchorLevel:
+    if held_by(anchor) is None:
+        return AnchorLevel(anchor.name, "-", "it was not here, so nothing was measured")
+    level = anchor.level()
+    return AnchorLevel(anchor.name, level.letter, _printable(level.rests_on))
+
+
 def _checks(vault: Vault, plan: Plan) -> list[tuple[bool, Check]]:
     vault.ring.open()  # anew from the disk: what a later process would see
     dead = sum(not vault.ring.is_live(slot) for slot in plan.slots)
-    epochs = [sorted(anchor.shares()) for anchor in vault.ring.anchors]
-    only_this = all(found == [vault.ring.epoch] for found in epochs)
-    held = "no share but that of the current epoch" if only_this else f"shares of epochs {epochs}"
     return [
         (
             dead == len(plan.slots),
             Check("the ring, read again from the disk", f"{dead} of {len(plan.slots)} slots empty"),
         ),
-        (only_this, Check("the anchors, read again", held)),
+        _check_of_anchors(vault),
     ]
 
 
-def _residual(plan: Plan) -> Iterable[str]:
+def _check_of_anchors(vault: Vault) -> tuple[bool, Check]:
+    """Looks at each anchor that answers; the old shares of ways outstanding make it pending."""
+    owing = {name for way in vault.ring.outstanding for name in way.split("+")}
+    held = {anchor.name: held_by(anchor) for anchor in vault.ring.anchors}
+    old = {name: sorted(found) for name, found in held.items() if found}
+    old = {name: epochs for name, epochs in old.items() if epochs != [vault.ring.epoch]}
+    says = "no share but that of the current epoch" if not old else f"shares of epochs {old}"
+    away = sorted(name for name, found in held.items() if found is None)
+    says += f"; not here: {', '.join(away)}" if away else ""
+    return set(old) <= owing, Check("the anchors, read again", says)
+
+
+def _residual(vault: Vault, plan: Plan) -> Iterable[str]:
     for row in plan.disclosed:
         yield f"{row}: that copy is outside this vault's reach; whoever holds it must delete it"
+    for way in sorted(vault.ring.outstanding):
+        yield (
+            f"the way {way} to the root was away, or was cut off: with it and a copy of the ring "
+            "made before the erasure its keys open, until it has been here again"
+        )
     swap = machine.swap()
     if swap.state != machine.OK:
-        yield f"swap: {swap.found}"
+        yield _printable(f"swap: {swap.found}")
+
+
+def _printable(text: str) -> str:
+    """Writes what a receipt may not hold as escapes: names of paths are whatever they are."""
+    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
 
 
 def _logged(vault: Vault, plan: PlanId, epoch_to: int) -> tuple[int, ErasedEntry] | None:

@@ -6,7 +6,7 @@ The shapes of the JSON are the contract of the command line; a change of one is 
 from collections.abc import Mapping, Sequence
 
 from keys.copies import ERASED
-from keys.receipt import CONFIRMED
+from keys.receipt import CONFIRMED, FAILED, PENDING
 from keys.verify import Outcome, as_json
 from pipeline.artefact import AUDIO
 from pipeline.audit import Audit
@@ -18,6 +18,7 @@ from pipeline.terminal import Column, Terminal, count, local, safe
 
 _SHORT = 8
 _VERDICT_HEAD = 12
+_VERDICT_STYLE = {CONFIRMED: "green", PENDING: "yellow", FAILED: "red"}
 _STATE_STYLE = {"live": "yellow", "erased": "green", "unknown": "dim"}
 
 
@@ -70,7 +71,7 @@ def erasure(it: Terminal, done: Erasure) -> None:
             }
         )
         return
-    colour = "green" if found.verdict == CONFIRMED else "red"
+    colour = _VERDICT_STYLE[found.verdict]
     audio = all(file.kind == AUDIO for row in found.erased for file in row.artefacts)
     it.print(
         f"[{colour}]{found.verdict}[/]: erased {'the audio of ' * audio}"
@@ -133,13 +134,26 @@ def audit(
     states(it, copies)
 
 
-def receipts(it: Terminal, found: Sequence[Outcome]) -> None:
-    """Shows all receipts of a vault, each with its verdict or why it does not verify."""
+def receipts(it: Terminal, found: Sequence[Outcome], outstanding: Sequence[str]) -> None:
+    """Shows all receipts of a vault, each with its verdict or why it does not verify.
+
+    A pending one names the ways to the root that are `outstanding` now; with none it is complete.
+    """
     if it.as_json:
-        it.document([as_json(outcome) for outcome in found])
+        it.document([_receipt_document(one, outstanding) for one in found])
         return
     columns = [Column("erased"), Column("interactions", right=True), Column("verdict")]
-    it.table([*columns, Column("receipt", fold=True)], [_receipt_cells(one) for one in found])
+    rows = [_receipt_cells(one, outstanding) for one in found]
+    it.table([*columns, Column("receipt", fold=True)], rows)
+
+
+def _is_pending(one: Outcome) -> bool:
+    return one.verified is not None and one.verified.statement.verdict == PENDING
+
+
+def _receipt_document(one: Outcome, outstanding: Sequence[str]) -> dict[str, object]:
+    pending = {"outstanding": list(outstanding)} if _is_pending(one) else {}
+    return {**as_json(one), **pending}
 
 
 def restored(it: Terminal, found: Sequence[Restored]) -> None:
@@ -157,11 +171,13 @@ def restored(it: Terminal, found: Sequence[Restored]) -> None:
         it.exact(f"[green]stays erased[/] {interaction}")
 
 
-def _receipt_cells(one: Outcome) -> tuple[str, ...]:
+def _receipt_cells(one: Outcome, outstanding: Sequence[str]) -> tuple[str, ...]:
     if one.verified is None:
         return ("", "", f"does not verify: {one.problem}", str(one.path))
-    it = one.verified.statement
-    return (local(it.erased_at), str(len(it.erased)), it.verdict, str(one.path))
+    it, verdict = one.verified.statement, one.verified.statement.verdict
+    if _is_pending(one):
+        verdict += f" on {', '.join(outstanding)}" if outstanding else " then, complete since"
+    return (local(it.erased_at), str(len(it.erased)), verdict, str(one.path))
 
 
 def _line_of_verdict(it: Terminal, line: str) -> None:

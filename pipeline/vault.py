@@ -149,6 +149,12 @@ class Vault:
             if isinstance(entry, Created) and any(self.ring.is_live(s) for s, _ in entry.slots):
                 yield entry.interaction
 
+    def last_slot_logged(self) -> int:
+        """Returns the last slot that the log gives an owner, -1 when there is none."""
+        entries = (entry for _, entry in self.log.scan_back() if isinstance(entry, Created))
+        newest = next(entries, None)
+        return max((slot for slot, _ in newest.slots), default=-1) if newest else -1
+
     def created(self, interaction: InteractionId) -> Created | None:
         """Returns the entry by which the log knows an interaction, living or not."""
         for _, entry in self.log.scan_back():

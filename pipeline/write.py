@@ -42,8 +42,10 @@ def create(vault: Vault, parts: Sequence[Part]) -> InteractionId:
 
     1. A durable mark in `capture/`. 2. Two slots, and the log has them with every header. 3. The
     files are durable beside the mark. 4. They move to their places and the mark goes. After a crash
-    before 4 `settle` discards the interaction, within 4 it completes it.
+    before 4 `settle` discards the interaction, within 4 it completes it. Raises `Tampered`
+    where the ring is older than the log.
     """
+    _refuse_an_older_ring(vault)
     interaction = InteractionId(secrets.token_bytes(ID_SIZE))
     vault.disk.make_dir(_mark(vault, interaction))
     vault.disk.sync_dir(vault.capture)
@@ -55,6 +57,15 @@ def create(vault: Vault, parts: Sequence[Part]) -> InteractionId:
     ]
     _log_and_write(vault, interaction, [Created(interaction, commitments)], sealed)
     return interaction
+
+
+def _refuse_an_older_ring(vault: Vault) -> None:
+    """No slot may be given out twice, with two keys: the log knows those given out so far."""
+    if (last := vault.last_slot_logged()) >= vault.ring.slot_count:
+        raise Tampered(
+            f"the log knows slot {last}, the ring has {vault.ring.slot_count} slots: an old copy "
+            f"of the ring was put back; put the newest one in {vault.directory / 'ring'}"
+        )
 
 
 def add(vault: Vault, interaction: InteractionId, part: Part) -> None:

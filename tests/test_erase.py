@@ -280,3 +280,16 @@ def test_a_plan_comes_back_from_the_ring_as_it_was(vault: Vault) -> None:
     assert [row.interaction for row in plan.erased] == [it.hex() for it in ids]
     assert Plan.decode(plan.encode()) == plan
     assert not any(word.encode() in plan.encode() for word in ONE.split() if len(word) > 2)
+
+
+def test_an_older_ring_of_the_same_epoch_gives_out_no_slot_twice(vault: Vault) -> None:
+    """THREATS N8: put back from a copy, the ring lacks the newest slots; the log knows them."""
+    state = vault.directory / "ring" / f"state-{vault.ring.epoch:020}"
+    say(vault, ONE)
+    older = state.read_bytes()
+    say(vault, OTHER)
+    state.write_bytes(older)
+    again = reopen(vault.directory.parent)
+    with pytest.raises(Tampered, match="an old copy of the ring was put back"):
+        say(again, "a third matter")
+    assert not list((vault.directory / "capture").iterdir())

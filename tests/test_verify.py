@@ -31,7 +31,7 @@ from keys.receipt import (
     parse_receipt,
 )
 from keys.sealed import SMALL_CHUNK_LOG2, Header, pad_steps, seal
-from keys.verify import Outcome, explain, main, states, verify_file
+from keys.verify import NAMED, Outcome, explain, main, states, verify_file
 
 ROOT = Path(__file__).parent.parent
 VECTORS = Path(__file__).parent / "vectors"
@@ -231,7 +231,7 @@ def test_a_file_is_erased_only_if_its_header_says_what_the_receipt_says(
 
 def test_the_signer_cannot_add_to_what_is_proved(tmp_path: Path) -> None:
     data = receipt(proves=["that all is well"], does_not_prove=["that the moon is a cheese"])
-    lines = explain(outcome(data, tmp_path), key_was_given=False)
+    lines = explain(outcome(data, tmp_path), NAMED)
     assert not any("all is well" in line for line in lines)
     assert any("the moon is a cheese" in line for line in lines)
     assert [line for line in lines if line.startswith("  proves")] == [

@@ -1,0 +1,80 @@
+"""How a command finds its vault, opens it, and asks for a passphrase where there is one.
+
+Nothing is asked for where no one could answer: then the error says how to give it.
+"""
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from keys.errors import AnchorFailure, KeysError
+from pipeline import places
+from pipeline.errors import Refused
+from pipeline.session import acting, create_vault, exists, open_vault
+from pipeline.terminal import Terminal, safe
+from pipeline.vault import Vault
+
+
+def apart(options: Namespace) -> tuple[Path, Path]:
+    """Returns where the vault and its anchor belong; raises `Refused` for one inside the other."""
+    directory, anchors = places.vault_directory(options.vault), places.anchor_directory()
+    if anchors.resolve().is_relative_to(directory.resolve()):
+        raise Refused(
+            f"the anchor directory {anchors} is inside the vault {directory}, so every copy of the "
+            "vault would carry the means to revive what was erased: set ANECHOIC_ANCHOR_DIR to a "
+            "place outside it"
+        )
+    return directory, anchors
+
+
+def the_vault(options: Namespace, it: Terminal) -> Vault:
+    """Opens the vault of these options, or makes it where there is none yet."""
+    directory, anchors = apart(options)
+    if exists(directory):
+        return open_vault(directory, anchors, _ask_passphrase)
+    vault = create_vault(directory, anchors)
+    it.say(safe(f"made a new vault in {directory}, its anchor in {anchors}"))
+    return vault
+
+
+def the_vault_if_any(options: Namespace, it: Terminal) -> Vault | None:
+    """Returns the vault if there is one that opens: a verdict does not depend on it."""
+    directory = places.vault_directory(options.vault)
+    if not exists(directory):
+        return None
+    try:
+        vault = open_vault(directory, places.anchor_directory(), _ask_passphrase)
+        with acting(vault):
+            return vault
+    except KeysError as error:
+        it.say(safe(f"the vault here does not open, so only the receipts are asked ({error})"))
+        return None
+
+
+def _ask_passphrase() -> bytearray:
+    given = os.environ.get("ANECHOIC_PASSPHRASE")
+    if given is None and not sys.stdin.isatty():
+        raise AnchorFailure(
+            "this vault has a passphrase: set ANECHOIC_PASSPHRASE, or run this in a terminal"
+        )
+    return bytearray((given if given is not None else _typed("Passphrase: ")).encode())
+
+
+def new_passphrase() -> bytearray:
+    """Asks for a passphrase to be, twice where somebody types it; raises `Refused`."""
+    first = _ask_passphrase()
+    if not first:
+        raise Refused("the passphrase is empty; nothing was made")
+    if "ANECHOIC_PASSPHRASE" not in os.environ and _typed("Again: ").encode() != first:
+        raise Refused("the two passphrases differ; nothing was made")
+    return first
+
+
+def _typed(prompt: str) -> str:
+    import getpass
+
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        return ""
