@@ -8,7 +8,9 @@ Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be 
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified,
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
 GIVEN = "given by you"
+_HEAD = 12
 NAMED = "named by the receipt itself: compare it yourself"
 
 
@@ -142,7 +145,16 @@ def _print(
     lines = [line for it in outcomes for line in explain(it, whose_key)]
     lines += [f"{state:8} {name}" for name, state in copies]
     for line in lines:
-        sys.stdout.write(printable(line) + "\n")
+        sys.stdout.write(_folded(printable(line)) + "\n")
+
+
+def _folded(line: str) -> str:
+    if not sys.stdout.isatty():
+        return line
+    width, indent = shutil.get_terminal_size().columns, " " * _HEAD
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def printable(line: str) -> str:
