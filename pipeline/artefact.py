@@ -6,9 +6,11 @@ mono, 16 bit); everything descriptive is in here because only ids, kinds and siz
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from keys.errors import Malformed
 from pipeline.model import RATE_HZ, Word
 
 if TYPE_CHECKING:  # commands that show words need no samples, and start sooner without
@@ -17,6 +19,7 @@ if TYPE_CHECKING:  # commands that show words need no samples, and start sooner 
 
 AUDIO, TRANSCRIPT, META, DISCLOSURE = "audio", "transcript", "meta", "disclosure"
 DEFAULT_PROFILE = "default"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Meta:
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Self:
         """Parses what `encode` returned."""
-        return cls(**json.loads(data))
+        return _made(lambda row: cls(**row), data)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,7 +61,7 @@ class Transcript:
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Self:
         """Parses what `encode` returned."""
-        return cls(tuple(Word(**row) for row in json.loads(data)))
+        return _made(lambda rows: cls(tuple(Word(**row) for row in rows)), data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,14 @@ class Disclosure:
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Self:
         """Parses what `encode` returned."""
-        row = json.loads(data)
-        return cls(**{**row, "fields": tuple(row["fields"])})
+        return _made(lambda row: cls(**{**row, "fields": tuple(row["fields"])}), data)
+
+
+def _made(make: Callable[[Any], _T], data: bytes | bytearray) -> _T:
+    try:
+        return make(json.loads(data))
+    except (ValueError, TypeError, KeyError):  # not passed on: what was read may be speech
+        raise Malformed("a sealed file holds another form than this version writes") from None
 
 
 def encode_audio(pcm: "NDArray[np.int16]") -> bytes:
