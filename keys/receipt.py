@@ -8,19 +8,27 @@ that was said, and nothing derived from it that could confirm a guess.
 """
 
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
 
-from keys.entry import NUMBER_END, ErasedEntry, line_of, origin_of, parse_hash, parse_id
+from keys.attested import (
+    Attested,
+    Trail,
+    Trust,
+    check_leaves,
+    check_time,
+    checkpoint_of,
+    encode_json,
+    include,
+    log_key_of,
+)
+from keys.entry import ErasedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.live import verify_change
-from keys.merkle import Hash, leaf_hash, verify_inclusion
-from keys.model import KIND, Commitment, Epoch, PlanId, VaultId
-from keys.note import Checkpoint, LogProof, VerifierKey, open_note
+from keys.merkle import Hash
+from keys.model import KIND, Commitment, Epoch, PlanId
+from keys.note import Checkpoint, LogProof, VerifierKey
 
 FORMAT = "anechoic-receipt/1"
 CONFIRMED, PENDING, FAILED = "confirmed", "pending", "failed"
@@ -42,7 +50,6 @@ TECHNIQUE = (
     "key ring; the statement's fields are modelled on the certificate of sanitization of NIST SP "
     "800-88r2; no claim to NIST Purge is made"
 )
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ class Statement:
 
     def encode(self) -> bytes:
         """Returns the canonical JSON: the format first, fields in order, two spaces, ASCII."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2).encode("ascii")
+        return encode_json(FORMAT, asdict(self))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -143,13 +150,12 @@ class Statement:
 
     def check(self) -> None:
         """Raises `Malformed` where a field has not the form that its name promises."""
-        for value in _leaves(self):
-            _check_leaf(value)
+        check_leaves(self)
         parse_id(self.vault), parse_id(self.plan)
         if self.verdict not in VERDICTS or self.epoch_to <= self.epoch_from:
             raise Malformed("the receipt's verdict or epochs make no sense")
-        _check_time(self.requested_at)
-        _check_time(self.erased_at)
+        check_time(self.requested_at)
+        check_time(self.erased_at)
         for node in (self.live_before, self.live_after, *self.live_siblings):
             parse_hash(node)
         for interaction in self.erased:
@@ -183,7 +189,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """Returns the receipt file."""
-        return self.statement.encode() + b"\n\n" + self.proof.format().encode()
+        return Attested(self.statement.encode(), self.proof).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,48 +204,57 @@ class Verified:
 
 def parse_receipt(data: bytes) -> Receipt:
     """Parses exactly what `Receipt.encode` writes; raises `Malformed`."""
-    statement, found, text = data.partition(b"\n\n")
-    if not found:
-        raise Malformed("not a receipt: expected a statement, an empty line and a proof")
-    try:
-        proof = LogProof.parse(text.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise Malformed("the receipt's proof is not UTF-8") from error
-    if proof.extra is not None:  # nobody signs it, so anybody could have added it
-        raise Malformed("the receipt's proof carries extra data, and a receipt has none")
-    return Receipt(Statement.parse(statement), proof)
+    parts = Attested.parse(data, "receipt")
+    return Receipt(Statement.parse(parts.statement), parts.proof)
 
 
-def verify(data: bytes, trusted: VerifierKey | None = None) -> Verified:
-    """Verifies a receipt against `trusted`, or else against the key that it names itself.
+def verify(
+    data: bytes, trust: Trust | VerifierKey | None = None, trail: Trail | None = None
+) -> Verified:
+    """Verifies a receipt against what is trusted, or else against the key that it names itself.
 
-    1. The form is exact. 2. The key is the one trusted and is named after the vault. 3. The
-    checkpoint is signed by it and of this log. 4. The log holds the entry with the statement's
-    hash. 5. The live root before is of all entries ahead of that one, and exactly the slots listed
-    changed from it to the live root after.
+    1. The form is exact. 2. The key is one trusted and is named after the vault. 3. The checkpoint
+    is signed by it and of this log. 4. The log holds the entry with the statement's hash. 5. The
+    live root before is of all entries ahead of that one, and exactly the slots listed changed from
+    it to the live root after (SPEC section 6.4). The trail is told of each.
     Raises `Malformed` or `Tampered`.
     """
-    receipt = parse_receipt(data)
+    trail, trust = trail or Trail(), Trust.of(trust)
+    receipt = _form(trail, data)
     statement, proof = receipt.statement, receipt.proof
-    key = VerifierKey.parse(statement.log_key)
-    if trusted is not None and trusted != key:
-        raise Tampered(f"the receipt names the log key {key.format()}, expected {trusted.format()}")
-    origin = origin_of(VaultId(parse_id(statement.vault)))
-    checkpoint = Checkpoint.parse(open_note(proof.checkpoint_note, [key]))
-    if key.name != origin or checkpoint.origin != origin:
-        raise Tampered(f"the receipt is of {origin}, its key or checkpoint is of another log")
-    leaf = leaf_hash(line_of(proof.index, statement.entry()))
-    verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
-    _verify_live(statement, proof.index)
+    key = log_key_of(trail, "receipt", statement.vault, statement.log_key, trust)
+    checkpoint = checkpoint_of(trail, "receipt", proof, key)
+    include(trail, "receipt", proof, checkpoint, statement.entry())
+    _verify_live(trail, statement, proof.index)
     return Verified(statement, key, checkpoint, proof.index)
 
 
-def _verify_live(statement: Statement, index: int) -> None:
+def _form(trail: Trail, data: bytes) -> Receipt:
+    trail.begin("form")
+    receipt = parse_receipt(data)
+    size = len(receipt.statement.encode())
+    trail.done(
+        "that this receipt has one reading",
+        f"the file is a statement of {size} bytes, an empty line, and a proof",
+        "written again from what was read, the statement has the same bytes",
+    )
+    return receipt
+
+
+def _verify_live(trail: Trail, statement: Statement, index: int) -> None:
+    trail.begin("live change")
     if statement.live_position != index:
         raise Tampered(f"the live root is of {statement.live_position} entries, expected {index}")
     siblings = [Hash(parse_hash(it)) for it in statement.live_siblings]
     roots = (Hash(parse_hash(it)) for it in (statement.live_before, statement.live_after))
     verify_change(statement.live_size, statement.slots, siblings, *roots)
+    trail.done(
+        "that between the two roots exactly these slots lost their keys, and no other changed",
+        f"the live tree of {statement.live_size} slots is the one ahead of entry {index}",
+        f"with the commitments of {len(statement.slots)} slot(s) listed and {len(siblings)} other "
+        f"hash(es) its root is {statement.live_before}, as stated",
+        f"with the same hashes and these slots empty it is {statement.live_after}, as stated",
+    )
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
@@ -254,44 +269,11 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
 _LISTS = ("live_siblings", "kept", "disclosed", "residual", "proves", "does_not_prove")
 
 
-def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
-    """Yields every text and number in a value of this module, with the type it must be of."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _leaves(getattr(value, field.name), field.type)
-    else:
-        yield wanted, value
-
-
-def _check_leaf(leaf: tuple[object, object]) -> None:
-    # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach the
-    # terminal of whoever verifies, nor a half of a surrogate pair.
-    wanted, value = leaf
-    if type(value) is not wanted:
-        raise Malformed(f"the receipt's statement has {type(value)}, expected {wanted}")
-    if isinstance(value, str) and not value.isprintable():
-        raise Malformed("a text in the receipt's statement has characters that do not print")
-    if isinstance(value, int) and not 0 <= value < NUMBER_END:
-        raise Malformed("a number in the receipt's statement is not from 0 to 2^63-1")
-
-
 def parse_interaction(row: dict[str, Any]) -> DeadInteraction:
     """Makes the value of one row of `erased`; raises `KeyError` or `TypeError` for another form."""
     slots = tuple(DeadSlot(**slot) for slot in row["slots"])
     artefacts = tuple(DeadArtefact(**artefact) for artefact in row["artefacts"])
     return DeadInteraction(**{**row, "slots": slots, "artefacts": artefacts})
-
-
-def _check_time(time: str) -> None:
-    try:
-        datetime.fromisoformat(time)
-    except ValueError:
-        time = ""
-    if not _TIME.fullmatch(time):
-        raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
 
 
 def _check_interaction(row: DeadInteraction) -> None:

@@ -1,8 +1,9 @@
 """The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY] [--copy PATH]…`.
 
 Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
-verdict, read this file, then `receipt.verify`, `merkle.verify_inclusion`, `live.verify_change` and
-`note.open_note`.
+verdict, read this file, then `receipt.verify` with the steps in `attested.py`, and what these call:
+`merkle.verify_inclusion`, `live.verify_change` and `note.open_note`. With `--explain` every step
+says what it compared and what that proves, as it is done, and a refusal says where it stopped.
 Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be read.
 """
 
@@ -12,9 +13,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from keys.attested import Trail
 from keys.copies import ERASED, UNKNOWN, Found, find_sealed
 from keys.errors import KeysError, Malformed
 from keys.model import Label
@@ -29,19 +31,21 @@ NAMED = "named by the receipt itself: compare it yourself"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one receipt file: verified, or the reason why not."""
+    """What became of one receipt file: verified, or the reason why not; and by which steps."""
 
     path: Path
     verified: Verified | None
     problem: str = ""
+    trail: Trail = field(default_factory=Trail)
 
 
 def verify_file(path: Path, trusted: VerifierKey | None) -> Outcome:
     """Verifies one receipt file; a refusal is an outcome with its reason, never an exception."""
+    trail = Trail()
     try:
-        return Outcome(path, verify(path.read_bytes(), trusted))
+        return Outcome(path, verify(path.read_bytes(), trusted, trail), trail=trail)
     except KeysError as error:
-        return Outcome(path, None, str(error))
+        return Outcome(path, None, str(error), trail)
 
 
 def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
@@ -98,6 +102,19 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
     ]
 
 
+def steps(outcome: Outcome) -> list[str]:
+    """Returns what was done to reach the verdict, step by step, as lines for a person."""
+    lines = [f"{outcome.path}: being verified, step by step"]
+    for number, step in enumerate(outcome.trail.steps, 1):
+        lines.append(f"  step {number}    {step.name}")
+        lines += [f"  compared  {it}" for it in step.compared]
+        lines.append(f"  proves    {step.proves}")
+    if outcome.verified is None:
+        at = f"step {len(outcome.trail.steps) + 1}, {outcome.trail.at}"
+        lines.append(f"  stopped   at {at}: {outcome.problem}")
+    return lines
+
+
 def as_json(outcome: Outcome) -> dict[str, object]:
     """Returns the verdict of one receipt for a program."""
     if outcome.verified is None:
@@ -127,22 +144,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(printable(str(error)) + "\n")
         return DOES_NOT_VERIFY
-    _print(outcomes, copies, options.json, GIVEN if trusted else NAMED)
+    _print(options, outcomes, copies)
     return OK if all(outcome.verified for outcome in outcomes) else DOES_NOT_VERIFY
 
 
 def _print(
-    outcomes: list[Outcome],
-    copies: list[tuple[str, str]],
-    as_document: bool,
-    whose_key: str,
+    options: argparse.Namespace, outcomes: list[Outcome], copies: list[tuple[str, str]]
 ) -> None:
-    if as_document:
+    if options.json:
         files = [{"file": name, "state": state} for name, state in copies]
         document = {"receipts": [as_json(outcome) for outcome in outcomes], "copies": files}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
-    lines = [line for it in outcomes for line in explain(it, whose_key)]
+    lines = list[str]()
+    for it in outcomes:
+        lines += steps(it) if options.explain else []
+        lines += explain(it, GIVEN if options.log_key else NAMED)
     lines += [f"{state:8} {name}" for name, state in copies]
     for line in lines:
         sys.stdout.write(_folded(printable(line)) + "\n")
@@ -169,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         "--log-key", metavar="VKEY", type=_log_key, help="the log key that you trust"
     )
     parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
+    parser.add_argument("--explain", action="store_true", help="say what each step compared")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
 

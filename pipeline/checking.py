@@ -10,7 +10,7 @@ from pathlib import Path
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
 from keys.note import VerifierKey
-from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, verify_file
+from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, steps, verify_file
 from pipeline import audit as auditing
 from pipeline import proofs
 from pipeline import restore as restoring
@@ -37,7 +37,10 @@ def verify(options: Namespace) -> int:
     if vault:
         with acting(vault):
             copies = _states_in(vault, options.copy, dict(copies))
-    lines = [line for outcome in outcomes for line in _explained(vault, outcome, given)]
+    lines = list[str]()
+    for outcome in outcomes:
+        lines += steps(outcome) if getattr(options, "explain", False) else []
+        lines += _explained(vault, outcome, given)
     proofs.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
     return DONE if all(o.verified for o in outcomes) else DOES_NOT_VERIFY
 

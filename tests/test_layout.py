@@ -18,7 +18,7 @@ pipeline.checking
 pipeline.commands
 pipeline.demo
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore
+pipeline.opening pipeline.restore pipeline.mirrors
 pipeline.ingest pipeline.select
 pipeline.history
 pipeline.session
@@ -35,8 +35,10 @@ pipeline.model
 pipeline.errors pipeline
 keys.verify
 keys.ring keys.log keys.livetree keys.receipt keys.copies
+keys.statefile keys.pagefile
+keys.attested
 keys.root
-keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
+keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
 keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
@@ -46,7 +48,10 @@ keys.errors keys
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.split()}
 FREE_OF_STATE = {"keys"} | {
     f"keys.{name}"
-    for name in "verify receipt copies entry live merkle note sealed secret model errors".split()  # noqa: SIM905
+    for name in (
+        *("verify", "receipt", "attested", "copies", "entry", "live", "merkle", "note"),
+        *("sealed", "secret", "model", "errors"),
+    )
 }
 
 

@@ -193,6 +193,66 @@ def test_it_writes_nothing(stranger: Stranger) -> None:
     assert files() == before
 
 
+# The explanation
+
+STEPS = ["form", "log key", "checkpoint signature", "inclusion", "live change"]
+
+
+def vector(name: str) -> Path:
+    return VECTORS / "receipts" / f"{name}.receipt"
+
+
+def test_the_explanation_names_each_step_and_what_it_compared(stranger: Stranger) -> None:
+    """The values are those that the generator computes, which shares no code with `keys`."""
+    out = stranger.run("good.receipt", "--explain").stdout
+    told, _, verdict = out.partition("good.receipt: verifies, confirmed")
+    assert verdict
+    heads = [line for line in told.splitlines() if line.startswith("  step")]
+    assert heads == [f"  step {n}    {name}" for n, name in enumerate(STEPS, 1)]
+    assert told.count("  proves  ") == len(STEPS)
+    statement, _, proof = GOOD.partition(b"\n\n")
+    line = REFERENCE["line"](1, statement)
+    head = REFERENCE["node"](
+        REFERENCE["leaf"](f"0 anechoic-log/1 {REFERENCE['VAULT']}".encode()),
+        REFERENCE["leaf"](line),
+    )
+    live = REFERENCE["live"]()
+    for value in (KEY, line.decode(), REFERENCE["leaf"](line).hex(), head.hex()):
+        assert value in told
+    assert live["live_before"] in told
+    assert live["live_after"] in told
+    assert proof
+
+
+def test_without_explain_no_step_is_told(stranger: Stranger) -> None:
+    assert "compared" not in stranger.run("good.receipt").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "step"),
+    [
+        ("statement-compact", None, 1),
+        ("proof-with-extra-data", None, 1),
+        ("valid", OTHER_KEY, 2),
+        ("key-of-another-vault", None, 2),
+        ("proof-signed-by-another-key", None, 3),
+        ("proof-of-another-log", None, 3),
+        ("proof-of-another-index", None, 4),
+        ("proof-of-another-statement", None, 4),
+        ("change-of-another-position", None, 5),
+        ("change-in-which-another-slot-goes-too", None, 5),
+    ],
+)
+def test_the_explanation_of_a_refusal_says_where_it_stopped(
+    capsys: pytest.CaptureFixture[str], name: str, key: str | None, step: int
+) -> None:
+    given = ["--log-key", key] if key else []
+    assert main([str(vector(name)), "--explain", *given]) == 5
+    told, _, verdict = capsys.readouterr().out.partition(f"{vector(name)}: DOES NOT VERIFY: ")
+    assert f"  stopped   at step {step}, {STEPS[step - 1]}: {verdict}" in told
+    assert told.count("  step ") == step - 1, "what comes after was not looked at"
+
+
 # What a hostile signer or a hostile copy can make it say
 
 

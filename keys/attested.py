@@ -1,0 +1,174 @@
+"""What the log vouches for: canonical JSON, an empty line, and a proof of its log entry.
+
+Receipts and confirmations are of this form (SPEC section 6.2), and the steps that verify them are
+here, each a function that returns what it found or raises `Malformed` or `Tampered`. A step tells
+a `Trail` what it compares and what that proves, so that the explanation of a verdict comes from
+the code that reached it. Pure; a step may be added, none may be left out.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from typing import Self
+
+from keys.entry import NUMBER_END, Entry, line_of, origin_of, parse_id
+from keys.errors import Malformed, Tampered
+from keys.merkle import leaf_hash, verify_inclusion
+from keys.model import VaultId
+from keys.note import Checkpoint, LogProof, VerifierKey, open_note
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a verification: what was compared, and what follows from it."""
+
+    name: str
+    compared: tuple[str, ...] = ()
+    proves: str = ""
+
+
+@dataclass(slots=True)
+class Trail:
+    """The steps of one verification so far; without a refusal the last one is done as well."""
+
+    steps: list[Step] = field(default_factory=list)
+    at: str = ""
+    """The step that is under way: where a refusal stopped."""
+
+    def begin(self, name: str) -> None:
+        """Says which step comes now."""
+        self.at = name
+
+    def done(self, proves: str, *compared: str) -> None:
+        """Says what the step has compared, all of which held, and what that proves."""
+        self.steps.append(Step(self.at, compared, proves))
+        self.at = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What whoever verifies has from elsewhere; without keys a log's own word has to do."""
+
+    keys: tuple[VerifierKey, ...] = ()
+
+    @classmethod
+    def of(cls, it: "Trust | VerifierKey | None") -> "Trust":
+        """Returns the trust in one key, or in none."""
+        return it if isinstance(it, Trust) else cls(() if it is None else (it,))
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """The bytes of a statement, with the proof that the log has their hash."""
+
+    statement: bytes
+    proof: LogProof
+
+    def encode(self) -> bytes:
+        """Returns the file."""
+        return self.statement + b"\n\n" + self.proof.format().encode()
+
+    @classmethod
+    def parse(cls, data: bytes, what: str) -> Self:
+        """Splits the file; the statement is not looked at yet. Raises `Malformed`."""
+        statement, found, text = data.partition(b"\n\n")
+        if not found:
+            raise Malformed(f"not a {what}: expected a statement, an empty line and a proof")
+        try:
+            proof = LogProof.parse(text.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Malformed(f"the {what}'s proof is not UTF-8") from error
+        if proof.extra is not None:  # nobody signs it, so anybody could have added it
+            raise Malformed(f"the {what}'s proof carries extra data, and a {what} has none")
+        return cls(statement, proof)
+
+
+def log_key_of(trail: Trail, what: str, vault: str, named: str, trust: Trust) -> VerifierKey:
+    """The step "log key": returns the key that must have signed, one of those trusted."""
+    trail.begin("log key")
+    key, origin = VerifierKey.parse(named), origin_of(VaultId(parse_id(vault)))
+    if trust.keys and key not in trust.keys:
+        expected = " or ".join(it.format() for it in trust.keys)
+        raise Tampered(f"the {what} names the log key {key.format()}, expected {expected}")
+    if key.name != origin:
+        raise Tampered(f"the {what} is of {origin}, its key is of another log")
+    own = "nothing yet: anybody can make a log and a key, so compare this key with the signer's"
+    trail.done(
+        "that the key is the one you trust" if trust.keys else own,
+        f"the {what} names the log key {key.format()}",
+        "it is a key that you gave" if trust.keys else f"no key was given to hold the {what} to",
+        f"its name is that of the vault's log, {origin}",
+    )
+    return key
+
+
+def checkpoint_of(trail: Trail, what: str, proof: LogProof, key: VerifierKey) -> Checkpoint:
+    """The step "checkpoint": returns the head of the log that the key has signed."""
+    trail.begin("checkpoint signature")
+    checkpoint = Checkpoint.parse(open_note(proof.checkpoint_note, [key]))
+    if checkpoint.origin != key.name:
+        raise Tampered(f"the {what} is of {key.name}, its checkpoint is of another log")
+    trail.done(
+        "that the holder of the log key signed this size and root of the log",
+        f"the checkpoint is of {checkpoint.origin}: {checkpoint.size} entries, "
+        f"root {checkpoint.root.hex()}",
+        f"its signature by key {key.id.hex()} holds (Ed25519)",
+    )
+    return checkpoint
+
+
+def include(trail: Trail, what: str, proof: LogProof, checkpoint: Checkpoint, entry: Entry) -> None:
+    """The step "inclusion": the log under this checkpoint has this entry at the proof's index."""
+    trail.begin("inclusion")
+    leaf = leaf_hash(line_of(proof.index, entry))
+    verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
+    trail.done(
+        f"that the log has this {what}, and that not a byte of it was changed since",
+        f'the entry made from the {what} is "{line_of(proof.index, entry).decode()}"',
+        f"as leaf {leaf.hex()} at place {proof.index} it leads, by {len(proof.hashes)} hash(es), "
+        "to the root that was signed",
+    )
+
+
+def encode_json(mark: str, row: Mapping[str, object]) -> bytes:
+    """Returns canonical JSON: the format first, members in order, two spaces, ASCII."""
+    return json.dumps({"format": mark, **row}, indent=2).encode("ascii")
+
+
+def check_leaves(statement: object) -> None:
+    """Raises `Malformed` where a text or number anywhere in a dataclass is not what its type is."""
+    for wanted, value in _leaves(statement):
+        # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach
+        # the terminal of whoever verifies, nor a half of a surrogate pair.
+        if type(value) is not wanted:
+            raise Malformed(f"the receipt's statement has {type(value)}, expected {wanted}")
+        if isinstance(value, str) and not value.isprintable():
+            raise Malformed("a text in the receipt's statement has characters that do not print")
+        if isinstance(value, int) and not 0 <= value < NUMBER_END:
+            raise Malformed("a number in the receipt's statement is not from 0 to 2^63-1")
+
+
+def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
+    """Yields every text and number in a value, with the type it must be of."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif is_dataclass(value):
+        for it in fields(value):
+            yield from _leaves(getattr(value, it.name), it.type)
+    else:
+        yield wanted, value
+
+
+def check_time(time: str) -> None:
+    """Raises `Malformed` for anything but a real time such as 2026-01-31T12:00:00Z."""
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        time = ""
+    if not _TIME.fullmatch(time):
+        raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
