@@ -16,6 +16,11 @@ from importlib import import_module
 from pathlib import Path
 
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
+_MODULES = {
+    **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
+    **dict.fromkeys(("anchor", "mirror"), "pipeline.keeping"),
+}
+"""Where the function of a command is, other than in `pipeline.commands`."""
 _BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended
 _REMEDIES = {
     errno.ENOENT: "check the path",
@@ -73,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         from pipeline import machine
 
         machine.harden()
-        module = import_module("pipeline.checking" if options.checks else "pipeline.commands")
+        module = import_module(_MODULES.get(options.command, "pipeline.commands"))
         command: Callable[[argparse.Namespace], int] = getattr(module, options.command)
         return command(options)
     except BrokenPipeError:
@@ -163,7 +168,6 @@ def _add(
     hidden = argparse.SUPPRESS  # people put these last as well, and mean the same
     it.add_argument("--vault", type=Path, default=hidden, help=hidden)
     it.add_argument("--json", action="store_true", default=hidden, help=hidden)
-    it.set_defaults(checks=name in {"verify", "receipts", "restore", "audit"})
     return it
 
 
@@ -241,6 +245,25 @@ def _add_copy(it: argparse.ArgumentParser) -> None:
     it.add_argument("--copy", type=Path, action="append", default=[], metavar="PATH", help=what)
 
 
+def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
+    it = _add(commands, "anchor", "list, add, remove or rotate the anchors")
+    acts = it.add_subparsers(dest="act", metavar="list|add|remove|rotate", required=True)
+    _add(acts, "list", "each way to the root, its anchors, their levels, and whether they are here")
+    add = _add(acts, "add", "add a way to the root, or an anchor to a way")
+    add.add_argument("spec", metavar="SPEC", help="file:DIR, keyring, tpm, or several joined by +")
+    add.add_argument(
+        "--to", metavar="ANCHOR", help="join it to this anchor: both are needed then"
+    )
+    remove = _add(acts, "remove", "remove an anchor; its old shares are destroyed")
+    remove.add_argument("name", metavar="ANCHOR", help="as in the list")
+    _add(acts, "rotate", "give every anchor that is here a new share, and destroy the old")
+    it = _add(commands, "mirror", "keep ring and log in another place too")
+    acts = it.add_subparsers(dest="act", metavar="list|add|remove", required=True)
+    _add(acts, "list", "each mirror, and whether it is up to date")
+    for act, what in (("add", "begin a mirror, on another disk"), ("remove", "give a mirror up")):
+        _add(acts, act, what).add_argument("directory", type=Path, metavar="DIR")
+
+
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it = _add(commands, "model", "list or fetch recognition models")
@@ -248,6 +271,7 @@ def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(acts, "list", "models that can be had, and those installed")
     fetch = _add(acts, "fetch", "fetch a model and check every file of it")
     fetch.add_argument("name", nargs="?", metavar="NAME", help="default: the best that can be had")
+    _add_keeping(commands)
     _add(commands, "demo", "the whole story on the samples, in a minute")
 
 

@@ -5,30 +5,27 @@ crash left half done is settled before anything else happens, wherever it is fou
 """
 
 import contextlib
-import json
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from keys.durable import Disk, RealDisk, replace_file
-from keys.entry import parse_id
-from keys.errors import AnchorFailure, Malformed
+from keys.durable import Disk, RealDisk
+from keys.errors import AnchorFailure
 from keys.lock import locked
 from keys.log import Log
-from keys.model import ID_SIZE, KEY_SIZE, VaultId
-from keys.ring import Ring
+from keys.mirror import MARK, MirroredDisk
+from keys.model import ID_SIZE, KEY_SIZE
 from keys.root import Roots
 from keys.secret import Secret
-from pipeline import erase
+from pipeline import anchoring, erase
 from pipeline.anchors import format_spec, parse_spec, ways_of
 from pipeline.errors import Refused
+from pipeline.identity import FORMAT, Identity, read_identity, write_identity
 from pipeline.vault import Vault
 
-FORMAT = "anechoic-vault/1"
 _OURS = {"lock", "ring", "log", "sealed", "capture", "receipts", "vault.json", "vault.json.new"}
 _ARGON2_MEMORY_KIB = 64 * 1024
 _ARGON2_ITERATIONS = 3
@@ -36,21 +33,6 @@ _ARGON2_LANES = 4
 
 AskPassphrase = Callable[[], bytearray]
 """Returns the passphrase in UTF-8; called only when the vault has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What `vault.json` holds, in clear: the vault's id, its anchor, the salt of a passphrase."""
-
-    format: str
-    vault: str
-    anchor: str
-    passphrase_salt: str | None
-
-    @property
-    def id(self) -> VaultId:
-        """The vault's id in bytes."""
-        return VaultId(parse_id(self.vault))
 
 
 def now() -> str:
@@ -66,14 +48,16 @@ def now_ms() -> str:
 @contextlib.contextmanager
 def acting(vault: Vault, clock: erase.Clock = now) -> Iterator[None]:
     """Holds the vault for one act, after settling what a crash has left; raises `Busy`."""
-    with vault.locked():
+    with locked(vault.directory / "lock"):
+        anchoring.follow(vault)
+        vault.refresh()
         erase.settle(vault, clock)
         yield
 
 
 def exists(directory: Path, disk: Disk | None = None) -> bool:
     """Tells whether there is a vault in the directory."""
-    return (disk or RealDisk()).size(directory / "vault.json") is not None
+    return (disk or RealDisk()).size(directory / MARK) is not None
 
 
 def create_vault(
@@ -90,7 +74,7 @@ def create_vault(
     for place in (directory, anchors):
         _make_durable(place, disk)
     salt = secrets.token_hex(ID_SIZE) if passphrase is not None else None
-    identity = Identity(FORMAT, secrets.token_hex(ID_SIZE), anchor, salt)
+    identity = Identity(FORMAT, secrets.token_hex(ID_SIZE), anchor, None, (), salt)
     with locked(directory / "lock"):
         _make_room(directory, disk)
         vault = _assemble(directory, anchors, identity, disk, lambda: passphrase or bytearray())
@@ -99,7 +83,7 @@ def create_vault(
         vault.ring.create()
         vault.log.create()
         # Last, and atomically: until this file is there, there is no vault.
-        replace_file(disk, directory / "vault.json", json.dumps(asdict(identity)).encode())
+        write_identity(directory, identity, disk)
     return vault
 
 
@@ -110,31 +94,21 @@ def open_vault(
     disk = disk or RealDisk()
     if not exists(directory, disk):
         raise Refused(f"no vault in {directory}; `anechoic init` makes one")
-    return _assemble(directory, anchors, _identity(directory, disk), disk, ask)
-
-
-def _identity(directory: Path, disk: Disk) -> Identity:
-    try:
-        identity = Identity(**json.loads(disk.read(directory / "vault.json")))
-        valid = identity.format == FORMAT and bool(identity.id and parse_spec(identity.anchor))
-        bytes.fromhex(identity.passphrase_salt or "")
-    except (ValueError, TypeError, Malformed, Refused) as error:
-        raise Malformed(
-            f"{directory / 'vault.json'} is damaged; put it back from a copy"
-        ) from error
-    if not valid:
-        raise Malformed(f"{directory} is a vault of {identity.format}, expected {FORMAT}")
-    return identity
+    return _assemble(directory, anchors, read_identity(directory, disk), disk, ask)
 
 
 def _assemble(
     directory: Path, anchors: Path, identity: Identity, disk: Disk, ask: AskPassphrase
 ) -> Vault:
-    ways = ways_of(identity.anchor, disk, anchors, identity.id)
     salt = identity.passphrase_salt
     secret = _stretch(ask(), bytes.fromhex(salt)) if salt else None
-    ring = Ring(disk, directory / "ring", Roots(identity.id, ways, secret))
-    return Vault(directory, identity.id, disk, ring, Log(disk, directory / "log", identity.id))
+    mirrored = MirroredDisk(disk, directory, tuple(map(Path, identity.mirrors)))
+    log = Log(mirrored, directory / "log", identity.id)
+
+    def roots_of(spec: str) -> Roots:
+        return Roots(identity.id, ways_of(spec, disk, anchors, identity.id), secret)
+
+    return Vault(directory, identity.id, mirrored, log, identity.anchor, roots_of)
 
 
 def _stretch(passphrase: bytearray, salt: bytes) -> Secret:

@@ -2,22 +2,22 @@
 
 Promises that nothing in it is readable but ids, kinds, slot numbers and padded sizes, and that what
 was erased is told apart from what never was. Writing is in `pipeline/write.py`, erasing in
-`pipeline/erase.py`. Every method expects the lock to be held (`Vault.locked`).
+`pipeline/erase.py`. Every method expects the lock to be held (`pipeline.session.acting`).
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.durable import Disk
 from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
-from keys.lock import locked
 from keys.log import Log, signer_of
+from keys.mirror import MirroredDisk
 from keys.model import InteractionId, Label, Slot, VaultId
 from keys.note import Signer
 from keys.ring import Ring
+from keys.root import Roots
 from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
 from keys.secret import Secret
 from pipeline.artefact import AUDIO
@@ -49,18 +49,36 @@ class Artefact:
 class Vault:
     """One open vault: its ring, its log, and its sealed files."""
 
-    def __init__(self, directory: Path, vault: VaultId, disk: Disk, ring: Ring, log: Log) -> None:
-        self.directory, self.id, self.disk, self.ring, self.log = directory, vault, disk, ring, log
+    def __init__(
+        self,
+        directory: Path,
+        vault: VaultId,
+        disk: MirroredDisk,
+        log: Log,
+        anchor: str,
+        roots_of: Callable[[str], Roots],
+    ) -> None:
+        self.directory, self.id, self.disk, self.log = directory, vault, disk, log
+        self.roots_of = roots_of
+        """Makes the ways to the root of a specification such as `file|tpm`."""
+        self.use_anchors(anchor)
         self.sealed, self.capture = directory / "sealed", directory / "capture"
         self.receipts = directory / "receipts"
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the vault alone, with ring and log as the last process left them; `Busy`."""
-        with locked(self.directory / "lock"):
-            self.ring.refresh()
-            self.log.refresh()
-            yield
+    def use_anchors(self, spec: str, ring: Ring | None = None) -> None:
+        """Takes these anchors from here on, with the ring that they open."""
+        self.anchor = spec
+        self.ring = ring or self.ring_of(self.roots_of(spec))
+
+    def ring_of(self, roots: Roots) -> Ring:
+        """Returns the ring with these ways to its root, not open yet."""
+        return Ring(self.disk, self.directory / "ring", roots)
+
+    def refresh(self) -> None:
+        """Takes ring and log as the last process left them, and brings the mirrors up to date."""
+        self.ring.refresh()
+        self.log.refresh()
+        self.disk.catch_up()
 
     def signer(self) -> Signer:
         """Returns the signer of the log."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keys.model import InteractionId
+from pipeline.anchoring import AnchorRow
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.history import Detail, Row
 from pipeline.machine import BAD, OK, WARN, Finding
@@ -36,6 +37,44 @@ def vault_made(it: Terminal, vault: Vault) -> None:
         it.item("anchor ", f"{name}, level {level.letter}: {safe(level.rests_on)}")
     it.exact(f"log key {key}")
     it.print("give the log key to whoever shall check your receipts later")
+
+
+def anchors(it: Terminal, found: Sequence[AnchorRow]) -> None:
+    """Shows the anchors of a vault."""
+    if it.as_json:
+        it.document([_anchor_document(row) for row in found])
+        return
+    columns = [Column("anchor", fold=True), Column("name"), Column("way"), Column("level")]
+    it.table([*columns, Column("state", fold=True)], [_anchor_cells(row) for row in found])
+
+
+def _anchor_document(row: AnchorRow) -> dict[str, object]:
+    return {
+        "anchor": row.name,
+        "spec": row.spec,
+        "way": row.way,
+        "here": row.level is not None,
+        "level": row.level.letter if row.level else None,
+        "rests_on": row.level.rests_on if row.level else None,
+        "outstanding": row.is_outstanding,
+    }
+
+
+def _anchor_cells(row: AnchorRow) -> tuple[str, ...]:
+    state = row.level.rests_on if row.level else "not here"
+    if row.is_outstanding:
+        state = "its old share is not destroyed yet; " + state
+    return row.spec, row.name, row.way, row.level.letter if row.level else "-", state
+
+
+def mirrors(it: Terminal, found: Sequence[tuple[Path, bool]]) -> None:
+    """Shows the mirrors of a vault."""
+    if it.as_json:
+        it.document([{"mirror": str(path), "up_to_date": kept} for path, kept in found])
+        return
+    states = {True: "up to date", False: "not here, so behind"}
+    columns = [Column("mirror", fold=True), Column("state")]
+    it.table(columns, [(str(path), states[kept]) for path, kept in found])
 
 
 def rows(it: Terminal, found: Sequence[Row]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from keys import live
 from keys.entry import Created
 from keys.errors import StateUnknown
+from keys.mirror import MirroredDisk
 from keys.receipt import CONFIRMED, Statement, verify
 from pipeline.audit import audit
 from pipeline.erase import erase
@@ -189,9 +190,9 @@ def reopen_after(house: House) -> Vault:
 def stopped_after(house: House, erasing: Erasing, is_there: Callable[[Vault], bool]) -> HouseDisk:
     """Returns the disk at the first moment of the erasure at which something is there."""
     for disk, _ in erasing.moments():
-        vault = Vault(
-            house.vault.directory, house.vault.id, disk, house.vault.ring, house.vault.log
-        )
+        of = house.vault
+        seen = MirroredDisk(disk, of.directory, [])
+        vault = Vault(of.directory, of.id, seen, of.log, of.anchor, of.roots_of)
         if is_there(vault):
             return disk
     raise AssertionError("there is no such moment")

@@ -14,17 +14,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.cli pipeline.web pipeline.wyoming
-pipeline.checking
+pipeline.checking pipeline.keeping
 pipeline.commands
 pipeline.demo
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore pipeline.mirrors
+pipeline.opening pipeline.restore
 pipeline.ingest pipeline.select
 pipeline.history
 pipeline.session
+pipeline.anchoring pipeline.mirrors
+pipeline.identity
 pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
-pipeline.livestate
+pipeline.livestate pipeline.confirm
 pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm
@@ -34,7 +36,7 @@ pipeline.places pipeline.machine pipeline.terminal
 pipeline.model
 pipeline.errors pipeline
 keys.verify
-keys.ring keys.log keys.livetree keys.receipt keys.copies
+keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
 keys.statefile keys.pagefile
 keys.attested
 keys.root
@@ -49,7 +51,17 @@ DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.spl
 FREE_OF_STATE = {"keys"} | {
     f"keys.{name}"
     for name in (
-        *("verify", "receipt", "attested", "copies", "entry", "live", "merkle", "note"),
+        *(
+            "verify",
+            "receipt",
+            "attested",
+            "confirmation",
+            "copies",
+            "entry",
+            "live",
+            "merkle",
+            "note",
+        ),
         *("sealed", "secret", "model", "errors"),
     )
 }

@@ -1,0 +1,100 @@
+"""The commands about anchors and mirrors, as a user meets them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.commandline import Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Shell(home)
+
+
+@pytest.fixture
+def ids(shell: Shell) -> list[str]:
+    return shell.say("order a pizza", "what is the time", "how far is the moon")
+
+
+ROW = ["anchor", "spec", "way", "here", "level", "rests_on", "outstanding"]
+
+
+def test_anchors_are_listed_added_joined_rotated_and_removed(shell: Shell, tmp_path: Path) -> None:
+    stick = f"file:{tmp_path / 'stick'}"
+    (row,) = shell.json("anchor", "list")
+    assert list(row) == ROW
+    assert (row["anchor"], row["spec"], row["here"], row["outstanding"]) == (
+        "file",
+        "file",
+        True,
+        False,
+    )
+    rows = shell.json("anchor", "add", stick)
+    assert [row["spec"] for row in rows] == ["file", stick]
+    assert len({row["way"] for row in rows}) == 2
+    epoch = shell.json("audit")["epoch"]
+    shell.json("anchor", "rotate")
+    assert shell.json("audit")["epoch"] == epoch + 1
+    rows = shell.json("anchor", "remove", rows[1]["anchor"])
+    assert [row["spec"] for row in rows] == ["file"]
+    rows = shell.json("anchor", "add", stick, "--to", "file")
+    assert len({row["way"] for row in rows}) == 1
+
+
+def test_a_way_that_is_away_is_shown_and_leaves_receipts_pending(
+    shell: Shell, ids: list[str], tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    shell("anchor", "add", f"file:{stick}")
+    stick.rename(tmp_path / "pocket")
+    done = shell.json("forget", ids[0], "--yes")
+    assert done["verdict"] == "pending"
+    rows = shell.json("anchor", "list")
+    assert [(row["here"], row["outstanding"]) for row in rows] == [(True, False), (False, True)]
+    (receipt,) = shell.json("receipts")
+    assert receipt["outstanding"] == [rows[1]["way"]]
+    (tmp_path / "pocket").rename(stick)
+    rows = shell.json("anchor", "list")
+    assert not any(row["outstanding"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["anchor", "add", "moon"], 2),
+        (["anchor", "add", "file"], 2),
+        (["anchor", "remove", "file"], 2),
+        (["anchor", "remove", "moon"], 3),
+        (["anchor", "add", "tpm:device:/dev/no-such-chip"], 7),
+        (["mirror", "remove", "/no/such/mirror"], 3),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(shell: Shell, words: list[str], code: int) -> None:
+    shell("history")
+    done = shell("--json", *words)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith("anechoic: ")
+    assert "defect" not in done.err
+
+
+def test_a_mirror_brings_the_ring_back_when_the_disk_died(
+    shell: Shell, ids: list[str], tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    assert shell.json("mirror", "list") == []
+    assert shell.json("mirror", "add", str(mirror)) == [{"mirror": str(mirror), "up_to_date": True}]
+    shutil.copytree(shell.vault, tmp_path / "backup")
+    shell("forget", ids[0], "--yes")
+    shutil.rmtree(shell.vault)
+    shutil.copytree(tmp_path / "backup", shell.vault)
+    assert shell("history").code == 7
+    for part in ("ring", "log"):
+        shutil.rmtree(shell.vault / part)
+        shutil.copytree(mirror / part, shell.vault / part)
+    left = [row["interaction"] for row in shell.json("history")]
+    assert left == [row for row in ids[::-1] if row != ids[0]]
+    assert shell.json("mirror", "remove", str(mirror)) == []
