@@ -8,6 +8,7 @@ elsewhere. A change here is a change of the format: new magic, new vectors.
 
 import hashlib
 import hmac
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,12 +28,15 @@ SMALL_CHUNK_LOG2 = 14
 ALIGN = 16
 _HEADER = struct.Struct(">16s16s16s16s16sQB15x24s32s")
 HEADER_SIZE = _HEADER.size
+_SALT_AT = 104
 _TRAILER = struct.Struct(">Q")
 _PREFIX_SIZE = 7
 _DERIVED_SIZE = KEY_SIZE + _PREFIX_SIZE + 32
 _CHUNKS_MAX = 2**32
 
 Pad = Callable[[int], int]
+Read = Callable[[int, int], bytes | bytearray | memoryview]
+"""Returns as many bytes as asked for from an offset, or fewer at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,14 @@ class Sealer:
         self._fill(nothing[:zeros])
         self._fill(memoryview(_TRAILER.pack(self._length)))
         out += self._seal_into(self._room(1), memoryview(self._chunk)[: self._filled], last=True)
+        self.wipe()
+        return out
+
+    def wipe(self) -> None:
+        """Overwrites the key and the content that is held back; the sealer is done with."""
         self._chunk.wipe()
         self._stream.file_key.wipe()
-        del self._cipher
-        return out
+        vars(self).pop("_cipher", None)
 
     def _push(self, data: memoryview) -> memoryview:
         size = len(self._chunk)
@@ -192,17 +200,18 @@ def seal(
 class Opener:
     """Opens one sealed file, in order or at random, through `read(offset, size)`.
 
-    Making one checks the commitment, then the last chunk, so that a wrong key, a foreign file and
-    a truncated one are refused before any content is seen. Raises `Malformed` or `Tampered`.
+    Making one checks the commitment, the label when one is expected, then the last chunk, so that a
+    wrong key, a foreign file and a truncated one are refused before any content is seen. Raises
+    `Malformed` or `Tampered`.
     """
 
-    def __init__(
-        self, key: bytearray, read: Callable[[int, int], bytes | bytearray | memoryview], size: int
-    ) -> None:
+    def __init__(self, key: bytearray, read: Read, size: int, label: Label | None = None) -> None:
         self.header = parse_header(bytes(read(0, HEADER_SIZE)))
         self._stream = _Stream(key, self.header.label, self.header.chunk_log2, self.header.salt)
         if not hmac.compare_digest(self._stream.commitment, self.header.commitment):
             raise Tampered("this key is not the one that the sealed file is committed to")
+        if label not in {None, self.header.label}:
+            raise Tampered("this sealed file is whole, and is not the one that was asked for")
         self._cipher = AESGCM(self._stream.file_key)
         self._read, self._body = read, size - HEADER_SIZE
         self._chunk_size = 1 << self.header.chunk_log2
@@ -268,3 +277,32 @@ class Opener:
             self._cipher.decrypt_into(nonce, sealed, None, out)
         except InvalidTag:
             raise Tampered(f"chunk {index} of {self._count} does not open") from None
+
+
+def open_torn(key: bytearray, label: Label, chunk_log2: int, read: Read) -> Iterator[Secret]:
+    """Returns the first chunks of a file whose end a crash took, up to the first that is not whole.
+
+    Nothing comes of a torn header, in which every byte is right or zero. Raises `Tampered` for any
+    other header. The last chunk given may end in up to seven zeros of padding (SPEC section 4.5).
+    """
+    found = bytes(read(0, HEADER_SIZE)).ljust(HEADER_SIZE, b"\0")
+    salt = found[_SALT_AT : _SALT_AT + SALT_SIZE]
+    stream = _Stream(key, label, chunk_log2, salt)
+    right = Header(label, chunk_log2, salt, stream.commitment).encode()
+    if any(byte not in {0, expected} for byte, expected in zip(found, right, strict=True)):
+        raise Tampered("the file that is cut off is not the one that was asked for")
+    return _whole_chunks(stream, 1 << chunk_log2, read) if found == right else iter(())
+
+
+def _whole_chunks(stream: _Stream, chunk_size: int, read: Read) -> Iterator[Secret]:
+    cipher = AESGCM(stream.file_key)
+    for index in itertools.count():
+        sealed = read(HEADER_SIZE + index * (chunk_size + TAG_SIZE), chunk_size + TAG_SIZE)
+        chunk = Secret(chunk_size)
+        if len(sealed) != chunk_size + TAG_SIZE:
+            return
+        try:
+            cipher.decrypt_into(stream.nonce(index, last=False), sealed, None, chunk)
+        except InvalidTag:
+            return
+        yield chunk
