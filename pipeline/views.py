@@ -44,8 +44,10 @@ def anchors(it: Terminal, found: Sequence[AnchorRow]) -> None:
     if it.as_json:
         it.document([_anchor_document(row) for row in found])
         return
-    columns = [Column("anchor", fold=True), Column("name"), Column("way"), Column("level")]
-    it.table([*columns, Column("state", fold=True)], [_anchor_cells(row) for row in found])
+    columns = [Column("anchor", fold=True), Column("way"), Column("level"), Column("state")]
+    it.table(columns, [_anchor_cells(row) for row in found])
+    for level in dict.fromkeys(row.level for row in found if row.level):
+        it.item(f"level {level.letter}", safe(level.rests_on))
 
 
 def _anchor_document(row: AnchorRow) -> dict[str, object]:
@@ -61,10 +63,10 @@ def _anchor_document(row: AnchorRow) -> dict[str, object]:
 
 
 def _anchor_cells(row: AnchorRow) -> tuple[str, ...]:
-    state = row.level.rests_on if row.level else "not here"
+    state = "here" if row.level else "not here"
     if row.is_outstanding:
-        state = "its old share is not destroyed yet; " + state
-    return row.spec, row.name, row.way, row.level.letter if row.level else "-", state
+        state += ", may hold an old share"
+    return row.spec, row.way, row.level.letter if row.level else "-", state
 
 
 def mirrors(it: Terminal, found: Sequence[tuple[Path, bool]]) -> None:
