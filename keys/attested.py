@@ -6,12 +6,13 @@ a `Trail` what it compares and what that proves, so that the explanation of a ve
 the code that reached it. Pure; a step may be added, none may be left out.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from keys.entry import NUMBER_END, Entry, line_of, origin_of, parse_id
 from keys.errors import Malformed, Tampered
@@ -35,13 +36,15 @@ class Step:
 class Trail:
     """The steps of one verification so far; without a refusal the last one is done as well."""
 
+    of: str = ""
+    """What is being verified, where it is not the receipt: it is said with each step."""
     steps: list[Step] = field(default_factory=list)
     at: str = ""
     """The step that is under way: where a refusal stopped."""
 
     def begin(self, name: str) -> None:
         """Says which step comes now."""
-        self.at = name
+        self.at = f"{name} of the {self.of}" if self.of else name
 
     def done(self, proves: str, *compared: str) -> None:
         """Says what the step has compared, all of which held, and what that proves."""
@@ -54,6 +57,12 @@ class Trust:
     """What whoever verifies has from elsewhere; without keys a log's own word has to do."""
 
     keys: tuple[VerifierKey, ...] = ()
+    known: tuple[VerifierKey, ...] = ()
+    """Keys that are trusted for the log that they are named after, such as one's own vault's."""
+
+    def expected(self, origin: str) -> tuple[VerifierKey, ...]:
+        """Returns the keys of which one must have signed for this log; none: any key."""
+        return self.keys or tuple(it for it in self.known if it.name == origin)
 
     @classmethod
     def of(cls, it: "Trust | VerifierKey | None") -> "Trust":
@@ -91,16 +100,17 @@ def log_key_of(trail: Trail, what: str, vault: str, named: str, trust: Trust) ->
     """The step "log key": returns the key that must have signed, one of those trusted."""
     trail.begin("log key")
     key, origin = VerifierKey.parse(named), origin_of(VaultId(parse_id(vault)))
-    if trust.keys and key not in trust.keys:
-        expected = " or ".join(it.format() for it in trust.keys)
-        raise Tampered(f"the {what} names the log key {key.format()}, expected {expected}")
+    expected = trust.expected(origin)
+    if expected and key not in expected:
+        wanted = " or ".join(it.format() for it in expected)
+        raise Tampered(f"the {what} names the log key {key.format()}, expected {wanted}")
     if key.name != origin:
         raise Tampered(f"the {what} is of {origin}, its key is of another log")
     own = "nothing yet: anybody can make a log and a key, so compare this key with the signer's"
     trail.done(
-        "that the key is the one you trust" if trust.keys else own,
+        "that the key is one that you trust" if expected else own,
         f"the {what} names the log key {key.format()}",
-        "it is a key that you gave" if trust.keys else f"no key was given to hold the {what} to",
+        "it is a key that is trusted" if expected else f"no key was given to hold the {what} to",
         f"its name is that of the vault's log, {origin}",
     )
     return key
@@ -134,9 +144,35 @@ def include(trail: Trail, what: str, proof: LogProof, checkpoint: Checkpoint, en
     )
 
 
+def form(trail: Trail, what: str, size: int) -> None:
+    """The step "form", when it has been taken: a statement of `size` bytes, and a proof."""
+    trail.done(
+        f"that this {what} has one reading",
+        f"the file is a statement of {size} bytes, an empty line, and a proof",
+        "written again from what was read, the statement has the same bytes",
+    )
+
+
 def encode_json(mark: str, row: Mapping[str, object]) -> bytes:
     """Returns canonical JSON: the format first, members in order, two spaces, ASCII."""
     return json.dumps({"format": mark, **row}, indent=2).encode("ascii")
+
+
+def decode_json(mark: str, data: bytes) -> dict[str, Any]:
+    """Returns the members without the format; raises ValueError, TypeError, KeyError and such."""
+    row: dict[str, Any] = json.loads(data.decode("ascii"))
+    if row.pop("format") != mark:
+        raise Malformed(f"not of the format {mark}")
+    return row
+
+
+@contextlib.contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Turns whatever JSON of another shape raises into `Malformed`."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Malformed(f"the {what}'s statement is not in its form") from error
 
 
 def check_leaves(statement: object) -> None:
@@ -145,11 +181,11 @@ def check_leaves(statement: object) -> None:
         # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach
         # the terminal of whoever verifies, nor a half of a surrogate pair.
         if type(value) is not wanted:
-            raise Malformed(f"the receipt's statement has {type(value)}, expected {wanted}")
+            raise Malformed(f"the statement has {type(value)}, expected {wanted}")
         if isinstance(value, str) and not value.isprintable():
-            raise Malformed("a text in the receipt's statement has characters that do not print")
+            raise Malformed("a text in the statement has characters that do not print")
         if isinstance(value, int) and not 0 <= value < NUMBER_END:
-            raise Malformed("a number in the receipt's statement is not from 0 to 2^63-1")
+            raise Malformed("a number in the statement is not from 0 to 2^63-1")
 
 
 def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
@@ -171,4 +207,4 @@ def check_time(time: str) -> None:
     except ValueError:
         time = ""
     if not _TIME.fullmatch(time):
-        raise Malformed("the receipt's times are not of the form 2026-01-31T12:00:00Z")
+        raise Malformed("the statement's times are not of the form 2026-01-31T12:00:00Z")

@@ -88,12 +88,25 @@ class ErasedEntry:
         return f"erase {self.plan.hex()} {epochs} {self.statement.hex()}"
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmedEntry:
+    """An erasure found complete: its plan, the epoch then, and the hash of the confirmation."""
+
+    plan: PlanId
+    epoch: Epoch
+    statement: bytes
+
+    def format(self) -> str:
+        """Returns `confirm PLAN EPOCH STATEMENT-HASH`."""
+        return f"confirm {self.plan.hex()} {self.epoch} {self.statement.hex()}"
+
+
 def origin_of(vault: VaultId) -> str:
     """Returns the origin of a vault's log, which is also the name of its signing key."""
     return f"anechoic/{vault.hex()}"
 
 
-Entry = Begun | Created | SealedEntry | Noted | ErasedEntry
+Entry = Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry
 NOTED_ACTS = ("read", "disclose", "discard")
 NUMBER_END = 2**63
 """The end of the numbers that entries and receipts hold, so that any language can hold them."""
@@ -133,6 +146,9 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
         old, new = map(_parse_number, rest[1].split(":"))
         plan = PlanId(parse_id(rest[0]))
         return ErasedEntry(plan, Epoch(old), Epoch(new), parse_hash(rest[2]))
+    if act == "confirm":
+        epoch = Epoch(_parse_number(rest[1]))
+        return ConfirmedEntry(PlanId(parse_id(rest[0])), epoch, parse_hash(rest[2]))
     if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
         return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
     raise Malformed("a line of the log is of no known kind")

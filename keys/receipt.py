@@ -7,7 +7,6 @@ receipt holds random ids, commitments, hashes of these, kinds and the time of th
 that was said, and nothing derived from it that could confirm a guess.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, Self
@@ -19,9 +18,12 @@ from keys.attested import (
     check_leaves,
     check_time,
     checkpoint_of,
+    decode_json,
     encode_json,
+    form,
     include,
     log_key_of,
+    parsing,
 )
 from keys.entry import ErasedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
@@ -135,15 +137,11 @@ class Statement:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Parses exactly the canonical JSON; raises `Malformed`."""
-        try:
-            row = json.loads(data.decode("ascii"))
-            if row.pop("format") != FORMAT:
-                raise Malformed(f"not a receipt of the format {FORMAT}")
+        with parsing("receipt"):
+            row = decode_json(FORMAT, data)
             statement = cls(**{**row, **_nested(row)})
             statement.check()
             same = statement.encode() == data
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise Malformed("the receipt's statement is not in its form") from error
         if not same:
             raise Malformed("the receipt's statement is not in its canonical form")
         return statement
@@ -220,25 +218,15 @@ def verify(
     Raises `Malformed` or `Tampered`.
     """
     trail, trust = trail or Trail(), Trust.of(trust)
-    receipt = _form(trail, data)
+    trail.begin("form")
+    receipt = parse_receipt(data)
+    form(trail, "receipt", len(receipt.statement.encode()))
     statement, proof = receipt.statement, receipt.proof
     key = log_key_of(trail, "receipt", statement.vault, statement.log_key, trust)
     checkpoint = checkpoint_of(trail, "receipt", proof, key)
     include(trail, "receipt", proof, checkpoint, statement.entry())
     _verify_live(trail, statement, proof.index)
     return Verified(statement, key, checkpoint, proof.index)
-
-
-def _form(trail: Trail, data: bytes) -> Receipt:
-    trail.begin("form")
-    receipt = parse_receipt(data)
-    size = len(receipt.statement.encode())
-    trail.done(
-        "that this receipt has one reading",
-        f"the file is a statement of {size} bytes, an empty line, and a proof",
-        "written again from what was read, the statement has the same bytes",
-    )
-    return receipt
 
 
 def _verify_live(trail: Trail, statement: Statement, index: int) -> None:

@@ -1,9 +1,10 @@
-"""The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY] [--copy PATH]…`.
+"""The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY]… [--copy PATH]…`.
 
 Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
 verdict, read this file, then `receipt.verify` with the steps in `attested.py`, and what these call:
 `merkle.verify_inclusion`, `live.verify_change` and `note.open_note`. With `--explain` every step
-says what it compared and what that proves, as it is done, and a refusal says where it stopped.
+says what it compared and what that proves, as it is done, and a refusal says where it stopped. A
+confirmation (`confirmation.py`) is given as one more file, or lies beside its receipt.
 Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be read.
 """
 
@@ -13,17 +14,20 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from keys.attested import Trail
+from keys import confirmation
+from keys.attested import Trail, Trust
+from keys.confirmation import Confirmed, is_confirmation
 from keys.copies import ERASED, UNKNOWN, Found, find_sealed
-from keys.errors import KeysError, Malformed
+from keys.errors import KeysError, Malformed, Tampered
 from keys.model import Label
 from keys.note import VerifierKey
 from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
+CONFIRMATION_SUFFIX = ".confirmed"
 GIVEN = "given by you"
 _HEAD = 12
 NAMED = "named by the receipt itself: compare it yourself"
@@ -31,21 +35,68 @@ NAMED = "named by the receipt itself: compare it yourself"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one receipt file: verified, or the reason why not; and by which steps."""
+    """What became of one file: verified, or the reason why not; and by which steps."""
 
     path: Path
     verified: Verified | None
     problem: str = ""
     trail: Trail = field(default_factory=Trail)
+    confirmed: Confirmed | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the receipt says of its erasure, with what a confirmation says of it since."""
+        stated = self.verified.statement.verdict if self.verified else ""
+        return CONFIRMED if self.confirmed else stated
 
 
-def verify_file(path: Path, trusted: VerifierKey | None) -> Outcome:
-    """Verifies one receipt file; a refusal is an outcome with its reason, never an exception."""
+def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:
+    """Verifies receipts, with the confirmations that are given or lie beside them.
+
+    Each receipt has an outcome, and so has each confirmation that is refused or of none of them: a
+    refusal is an outcome with its reason, never an exception. Raises OSError.
+    """
+    files = {path: path.read_bytes() for path in dict.fromkeys([*paths, *_beside(paths)])}
+    notes = {path: data for path, data in files.items() if is_confirmation(data)}
+    outcomes = [_receipt(path, files[path], trust) for path in files.keys() - notes.keys()]
+    outcomes.sort(key=lambda it: list(files).index(it.path))
+    for path, data in notes.items():
+        outcomes = _confirm(outcomes, path, data, trust)
+    return outcomes
+
+
+def verify_file(path: Path, trusted: VerifierKey | None = None) -> Outcome:
+    """Verifies one receipt, with the confirmation that lies beside it."""
+    return verify_files([path], Trust.of(trusted))[0]
+
+
+def _beside(paths: Iterable[Path]) -> list[Path]:
+    beside = (path.with_suffix(CONFIRMATION_SUFFIX) for path in paths if path.suffix)
+    return [path for path in beside if path.is_file()]
+
+
+def _receipt(path: Path, data: bytes, trust: Trust) -> Outcome:
     trail = Trail()
     try:
-        return Outcome(path, verify(path.read_bytes(), trusted, trail), trail=trail)
+        return Outcome(path, verify(data, trust, trail), trail=trail)
     except KeysError as error:
         return Outcome(path, None, str(error), trail)
+
+
+def _confirm(outcomes: list[Outcome], path: Path, data: bytes, trust: Trust) -> list[Outcome]:
+    """Adds what a confirmation says to the receipt that it is of, or its refusal as one more."""
+    trail = Trail("confirmation")
+    try:
+        it = confirmation.verify(data, trust, trail)
+        for place, one in enumerate(outcomes):
+            if one.verified and one.verified.statement.plan == it.statement.plan:
+                confirmation.match(it, one.verified, trail)
+                whole = Trail(steps=one.trail.steps + trail.steps)
+                outcomes[place] = replace(one, confirmed=it, trail=whole)
+                return outcomes
+        raise Tampered("it confirms no receipt that was given and verifies")
+    except KeysError as error:
+        return [*outcomes, Outcome(path, None, str(error), trail)]
 
 
 def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
@@ -53,8 +104,8 @@ def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[st
 
     Only a confirmed receipt counts, and only for files whose header says what the receipt says.
     """
-    statements = [outcome.verified.statement for outcome in outcomes if outcome.verified]
-    dead = {row for it in statements if it.verdict == CONFIRMED for row in _dead(it)}
+    counted = [it.verified for it in outcomes if it.verified and it.verdict == CONFIRMED]
+    dead = {row for it in counted for row in _dead(it.statement)}
     return [
         (
             it.name,
@@ -87,12 +138,13 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
     files = len(statement.headers)
     became = f"{len(statement.slots)} of {statement.live_size} slots became empty, no other changed"
     return [
-        f"{outcome.path}: verifies, {statement.verdict}",
+        f"{outcome.path}: verifies, {outcome.verdict}{_by(outcome.confirmed)}",
         f"  log key   {it.key.format()} ({whose_key})",
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
         f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
         f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
         f"  live      {became}: root {statement.live_before} to {statement.live_after}",
+        *_confirmed(outcome.confirmed),
         *(f"  anchor    {a.anchor}, level {a.level}: {a.rests_on}" for a in statement.anchors),
         *(f"  kept      {row}" for row in statement.kept),
         *(f"  disclosed {row}" for row in statement.disclosed),
@@ -100,6 +152,18 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
         *(f"  proves    {row}" for row in PROVES),
         *(f"  NOT       {row}" for row in dict.fromkeys(DOES_NOT_PROVE + statement.does_not_prove)),
     ]
+
+
+def _by(it: Confirmed | None) -> str:
+    return f" (pending at first; by confirmation, log entry {it.index})" if it else ""
+
+
+def _confirmed(it: Confirmed | None) -> list[str]:
+    if it is None:
+        return []
+    said = it.statement
+    lines = [f"  confirmed {said.confirmed_at}, epoch {said.epoch}: no way is outstanding any more"]
+    return lines + [f"  checked   {row.check}: {row.found}" for row in said.checks]
 
 
 def steps(outcome: Outcome) -> list[str]:
@@ -123,20 +187,27 @@ def as_json(outcome: Outcome) -> dict[str, object]:
     return {
         "receipt": str(outcome.path),
         "verifies": True,
-        "verdict": it.statement.verdict,
+        "verdict": outcome.verdict,
         "log_key": it.key.format(),
         "index": it.index,
         "size": it.checkpoint.size,
         "statement": json.loads(it.statement.encode()),
+        **_confirmed_json(outcome.confirmed),
     }
+
+
+def _confirmed_json(it: Confirmed | None) -> dict[str, object]:
+    if it is None:
+        return {}
+    said = json.loads(it.statement.encode())
+    return {"confirmation": {"index": it.index, "size": it.checkpoint.size, "statement": said}}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verifier; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        trusted = options.log_key
-        outcomes = [verify_file(path, trusted) for path in options.receipts]
+        outcomes = verify_files(options.receipts, Trust(tuple(options.log_key)))
         copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     except FileNotFoundError as error:
         sys.stderr.write(printable(f"no such file: {error.filename}") + "\n")
@@ -183,7 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="keys.verify", description="Verify erasure receipts.")
     parser.add_argument("receipts", metavar="RECEIPT", nargs="+", type=Path)
     parser.add_argument(
-        "--log-key", metavar="VKEY", type=_log_key, help="the log key that you trust"
+        "--log-key",
+        metavar="VKEY",
+        type=_log_key,
+        action="append",
+        default=[],
+        help="a log key that you trust",
     )
     parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
     parser.add_argument("--explain", action="store_true", help="say what each step compared")

@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keys import confirmation
 from keys.copies import ERASED, LIVE, UNKNOWN, Found
-from keys.entry import Created, ErasedEntry, Noted, SealedEntry
+from keys.entry import ConfirmedEntry, Created, ErasedEntry, Noted, SealedEntry
 from keys.errors import Erased, KeysError
 from keys.livetree import LiveTree, Stale
 from keys.merkle import verify_consistency
 from keys.model import Commitment, InteractionId, Label, Slot
-from keys.receipt import Verified, verify
+from keys.note import Checkpoint
+from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
+from pipeline import confirm
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.vault import Artefact, Vault, file_name
 from pipeline.write import LATE
@@ -38,6 +41,7 @@ class Ledger:
     owners: dict[Slot, tuple[InteractionId, Commitment]] = field(default_factory=dict)
     files: dict[bytes, Label] = field(default_factory=dict)
     erasures: dict[str, ErasedEntry] = field(default_factory=dict)
+    confirmations: dict[str, ConfirmedEntry] = field(default_factory=dict)
     discarded: set[InteractionId] = field(default_factory=set)
     late: Counter[InteractionId] = field(default_factory=Counter)
     """How many additions to an interaction were cut off after they were logged."""
@@ -52,6 +56,7 @@ class Audit:
     live_slots: int = 0
     files: int = 0
     receipts: int = 0
+    confirmations: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -65,6 +70,8 @@ def ledger_of(vault: Vault) -> Ledger:
             ledger.files[entry.header] = entry.label
         elif isinstance(entry, ErasedEntry):
             ledger.erasures[entry.plan.hex()] = entry
+        elif isinstance(entry, ConfirmedEntry):
+            ledger.confirmations[entry.plan.hex()] = entry
         elif isinstance(entry, Noted) and entry.act == "discard":
             (ledger.late if entry.how == LATE else ledger.discarded).update(entry.interactions)
     return ledger
@@ -81,6 +88,9 @@ def audit(vault: Vault) -> Audit:
         return result
     receipts = list(_receipts(vault, ledger, result.problems))
     result.receipts = len(receipts)
+    confirmed = set(_confirmed(vault, ledger, receipts, result.problems))
+    result.confirmations = len(confirmed)
+    result.problems += _unconfirmed(vault, receipts, confirmed)
     result.problems += _slots(vault, ledger, receipts, result)
     result.problems += _live_roots(vault, receipts)
     result.problems += _files(vault, ledger, result)
@@ -106,7 +116,7 @@ def _receipts(vault: Vault, ledger: Ledger, problems: list[str]) -> Iterator[Ver
         path = vault.receipts / f"{plan}.receipt"
         try:
             receipt = verify(bytes(vault.disk.read(path)), key)
-            _check_extends(vault, receipt)
+            _check_extends(vault, receipt.checkpoint)
         except FileNotFoundError:
             problems.append(f"the log has an erasure {plan}, and {path} is missing")
         except KeysError as error:
@@ -117,9 +127,37 @@ def _receipts(vault: Vault, ledger: Ledger, problems: list[str]) -> Iterator[Ver
             yield receipt
 
 
-def _check_extends(vault: Vault, receipt: Verified) -> None:
-    """Raises `Tampered` unless today's log extends the one that the receipt was issued from."""
-    old = receipt.checkpoint
+def _confirmed(
+    vault: Vault, ledger: Ledger, receipts: list[Verified], problems: list[str]
+) -> Iterator[str]:
+    """Yields the plans of which receipt and confirmation belong together and are in the log."""
+    key, of = vault.signer().verifier, {it.statement.plan: it for it in receipts}
+    for plan, entry in ledger.confirmations.items():
+        path = vault.receipts / f"{plan}{confirm.CONFIRMED}"
+        try:
+            it = confirmation.verify(bytes(vault.disk.read(path)), key)
+            _check_extends(vault, it.checkpoint)
+            if plan in of:
+                confirmation.match(it, of[plan])
+        except FileNotFoundError:
+            problems.append(f"the log has a confirmation of erasure {plan}, and {path} is missing")
+        except KeysError as error:
+            problems.append(f"{path}: {error}")
+        else:
+            if it.statement.entry() != entry:
+                problems.append(f"{path} is not the statement that the log has")
+            yield plan
+
+
+def _unconfirmed(vault: Vault, receipts: list[Verified], confirmed: set[str]) -> Iterator[str]:
+    pending = {it.statement.plan for it in receipts if it.statement.verdict == PENDING}
+    if not vault.ring.outstanding:
+        for plan in sorted(pending - confirmed):
+            yield f"receipt {plan} is pending, no way to the root is outstanding: not confirmed"
+
+
+def _check_extends(vault: Vault, old: Checkpoint) -> None:
+    """Raises `Tampered` unless today's log extends the one that a receipt was issued from."""
     proof = vault.log.consistency(old.size) if old.size <= vault.log.size else []
     verify_consistency(old.size, old.root, vault.log.size, vault.log.root(), proof)
 
@@ -212,6 +250,13 @@ def _file(vault: Vault, ledger: Ledger, artefact: Artefact) -> Iterator[str]:
         yield f"{artefact.path} is erased and still here: it opens for nobody, delete it"
 
 
+def _receipt_names(vault: Vault, ledger: Ledger) -> Iterator[str]:
+    yield from (plan + confirm.RECEIPT for plan in ledger.erasures)
+    yield from (plan + confirm.CONFIRMED for plan in ledger.confirmations)
+    if vault.ring.outstanding:  # else the caller has confirmed whatever bore a mark
+        yield from (plan + confirm.MARK for plan in ledger.erasures)
+
+
 def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:
     known: dict[Path, Callable[[str], object]] = {
         vault.directory: _KNOWN.__contains__,
@@ -219,7 +264,7 @@ def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:
         vault.directory / "log": _IN_LOG.fullmatch,
         vault.directory / DIRECTORY: _IN_LIVE.fullmatch,
         vault.capture: lambda _: False,  # the caller has settled what was half-made
-        vault.receipts: {f"{plan}.receipt" for plan in ledger.erasures}.__contains__,
+        vault.receipts: set(_receipt_names(vault, ledger)).__contains__,
     }
     for directory, is_known in known.items():
         for name in vault.disk.names(directory):

@@ -7,10 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from keys.attested import Trust
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
 from keys.note import VerifierKey
-from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, steps, verify_file
+from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, steps, verify_files
 from pipeline import audit as auditing
 from pipeline import proofs
 from pipeline import restore as restoring
@@ -27,12 +28,10 @@ DOES_NOT_VERIFY = 5
 def verify(options: Namespace) -> int:
     """Checks receipts without a vault; where there is one, tells live from unknown as well."""
     it = Terminal(as_json=options.json)
-    given = _log_key(options.log_key) if options.log_key else None
-    outcomes = [verify_file(path, given) for path in options.receipts]
+    given = _log_keys(options.log_key)
     vault = the_vault_if_any(options, it)
-    if vault:
-        with acting(vault):
-            outcomes = [_against(vault, outcome, given) for outcome in outcomes]
+    trust = Trust(given, _keys_of(vault) if vault else ())
+    outcomes = verify_files(options.receipts, trust)
     copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     if vault:
         with acting(vault):
@@ -40,7 +39,7 @@ def verify(options: Namespace) -> int:
     lines = list[str]()
     for outcome in outcomes:
         lines += steps(outcome) if getattr(options, "explain", False) else []
-        lines += _explained(vault, outcome, given)
+        lines += explain(outcome, _whose(outcome, trust))
     proofs.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
     return DONE if all(o.verified for o in outcomes) else DOES_NOT_VERIFY
 
@@ -63,7 +62,7 @@ def receipts(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         key, outstanding = vault.signer().verifier, sorted(vault.ring.outstanding)
-    found = [verify_file(path, key) for path in sorted(vault.receipts.glob("*.receipt"))]
+    found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust((key,)))
     proofs.receipts(it, found, outstanding)
     return DONE if all(outcome.verified for outcome in found) else DOES_NOT_VERIFY
 
@@ -78,20 +77,18 @@ def restore(options: Namespace) -> int:
     return FAILED if any(row.state == restoring.DAMAGED for row in found) else DONE
 
 
-def _against(vault: Vault, outcome: Outcome, given: VerifierKey | None) -> Outcome:
-    """Holds a receipt of this vault against this vault's own log key, unless one was given."""
-    mine = _is_of(vault, outcome)
-    return verify_file(outcome.path, vault.signer().verifier) if mine and not given else outcome
+def _keys_of(vault: Vault) -> tuple[VerifierKey, ...]:
+    """Returns the keys that a receipt of this vault may name."""
+    with acting(vault):
+        return (vault.signer().verifier,)
 
 
-def _is_of(vault: Vault, outcome: Outcome) -> bool:
-    return bool(outcome.verified and outcome.verified.statement.vault == vault.id.hex())
-
-
-def _explained(vault: Vault | None, outcome: Outcome, given: VerifierKey | None) -> list[str]:
-    """Returns the verdict's lines, with whose word the log key is."""
-    is_ours = not given and vault is not None and _is_of(vault, outcome)
-    return explain(outcome, GIVEN if given else "of the vault here" if is_ours else NAMED)
+def _whose(outcome: Outcome, trust: Trust) -> str:
+    """Tells whose word the log key of a receipt is."""
+    if trust.keys:
+        return GIVEN
+    ours = outcome.verified is not None and trust.expected(outcome.verified.key.name)
+    return "of the vault here" if ours else NAMED
 
 
 def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> list[tuple[str, str]]:
@@ -103,8 +100,9 @@ def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> li
     ]
 
 
-def _log_key(text: str) -> VerifierKey:
+def _log_keys(texts: str | list[str] | None) -> tuple[VerifierKey, ...]:
     try:
-        return VerifierKey.parse(text)
+        rows = [texts] if isinstance(texts, str) else texts or []
+        return tuple(VerifierKey.parse(text) for text in rows)
     except Malformed as error:
         raise Refused(f"--log-key: {error}") from error

@@ -22,14 +22,13 @@ from keys.receipt import (
     PROVES,
     TECHNIQUE,
     AnchorLevel,
-    Check,
     DeadArtefact,
     Receipt,
     Statement,
 )
 from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import livestate, machine, write
+from pipeline import confirm, livestate, machine, write
 from pipeline.errors import Refused
 from pipeline.plan import Plan
 from pipeline.vault import Vault, file_name
@@ -59,7 +58,10 @@ def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
 
 
 def settle(vault: Vault, clock: Clock) -> None:
-    """Does what is left undone: receipts, dead files, half-made interactions, absent anchors."""
+    """Does what is left undone: receipts, dead files, half-made interactions, absent anchors.
+
+    Last come the confirmations of pending receipts: they need all that is before them.
+    """
     if vault.ring.pending and vault.ring.pending.plan:
         plan = Plan.decode(vault.ring.pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
@@ -67,14 +69,15 @@ def settle(vault: Vault, clock: Clock) -> None:
     _delete_drafts(vault)
     write.settle(vault, lambda interaction: _discard(vault, interaction))
     vault.ring.catch_up()
+    confirm.confirm(vault, _tool, clock)
 
 
 def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     """Writes log and receipt of an erasure whose keys are gone; safe to repeat after a crash.
 
     1. The statement, with the proof of the live tree, is durable. 2. The log has its hash. 3. The
-    receipt is durable. 4. The live tree moves on, the dead files are deleted, and then the
-    statement, whose presence says that steps are left.
+    receipt is durable. 4. A pending one gets its mark, the live tree moves on, the dead files are
+    deleted, and then the statement, whose presence says that steps are left.
     """
     draft, receipt = _paths(vault, plan.id)
     logged = _logged(vault, plan.id, vault.ring.epoch)
@@ -86,6 +89,7 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     index = logged[0] if logged else vault.log.append([statement.entry()])
     proof = vault.log.prove(index, vault.signer())
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
+    confirm.expect(vault, statement)
     livestate.move_on(vault, statement)
     _delete_files(vault, plan)
     vault.disk.delete(draft)
@@ -122,16 +126,20 @@ def _unlogged_slots(vault: Vault) -> list[Slot]:
     return [Slot(slot) for slot in range(last + 1, vault.ring.slot_count)]
 
 
-def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
+def _tool() -> str:
     from importlib.metadata import version  # takes longer than all else that starts with this
 
-    checks = _checks(vault, plan)
+    return f"anechoic {version('anechoic')}"
+
+
+def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
+    checks = confirm.looked_at(vault, plan.slots)
     change = livestate.change_of(vault, plan)
     return Statement(
         vault=vault.id.hex(),
         plan=plan.id.hex(),
         log_key=vault.signer().verifier.format(),
-        tool=f"anechoic {version('anechoic')}",
+        tool=_tool(),
         requested_at=plan.requested_at,
         erased_at=clock(),
         verdict=_verdict(vault, all(ok for ok, _ in checks)),
@@ -165,30 +173,6 @@ def _level_of(anchor: Anchor) -> AnchorLevel:
         return AnchorLevel(anchor.name, "-", "it was not here, so nothing was measured")
     level = anchor.level()
     return AnchorLevel(anchor.name, level.letter, _printable(level.rests_on))
-
-
-def _checks(vault: Vault, plan: Plan) -> list[tuple[bool, Check]]:
-    vault.ring.open()  # anew from the disk: what a later process would see
-    dead = sum(not vault.ring.is_live(slot) for slot in plan.slots)
-    return [
-        (
-            dead == len(plan.slots),
-            Check("the ring, read again from the disk", f"{dead} of {len(plan.slots)} slots empty"),
-        ),
-        _check_of_anchors(vault),
-    ]
-
-
-def _check_of_anchors(vault: Vault) -> tuple[bool, Check]:
-    """Looks at each anchor that answers; the old shares of ways outstanding make it pending."""
-    owing = {name for way in vault.ring.outstanding for name in way.split("+")}
-    held = {anchor.name: held_by(anchor) for anchor in vault.ring.anchors}
-    old = {name: sorted(found) for name, found in held.items() if found}
-    old = {name: epochs for name, epochs in old.items() if epochs != [vault.ring.epoch]}
-    says = "no share but that of the current epoch" if not old else f"shares of epochs {old}"
-    away = sorted(name for name, found in held.items() if found is None)
-    says += f"; not here: {', '.join(away)}" if away else ""
-    return set(old) <= owing, Check("the anchors, read again", says)
 
 
 def _residual(vault: Vault, plan: Plan) -> Iterable[str]:

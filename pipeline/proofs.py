@@ -117,6 +117,7 @@ def audit(
         "live_slots": found.live_slots,
         "files": found.files,
         "receipts": found.receipts,
+        "confirmations": found.confirmations,
     }
     if it.as_json:
         document = {**counts, "log_key": log_key, "problems": found.problems}
@@ -137,7 +138,7 @@ def audit(
 def receipts(it: Terminal, found: Sequence[Outcome], outstanding: Sequence[str]) -> None:
     """Shows all receipts of a vault, each with its verdict or why it does not verify.
 
-    A pending one names the ways to the root that are `outstanding` now; with none it is complete.
+    A pending one names the ways to the root that are `outstanding` now.
     """
     if it.as_json:
         it.document([_receipt_document(one, outstanding) for one in found])
@@ -148,7 +149,7 @@ def receipts(it: Terminal, found: Sequence[Outcome], outstanding: Sequence[str])
 
 
 def _is_pending(one: Outcome) -> bool:
-    return one.verified is not None and one.verified.statement.verdict == PENDING
+    return one.verdict == PENDING
 
 
 def _receipt_document(one: Outcome, outstanding: Sequence[str]) -> dict[str, object]:
@@ -174,9 +175,11 @@ def restored(it: Terminal, found: Sequence[Restored]) -> None:
 def _receipt_cells(one: Outcome, outstanding: Sequence[str]) -> tuple[str, ...]:
     if one.verified is None:
         return ("", "", f"does not verify: {one.problem}", str(one.path))
-    it, verdict = one.verified.statement, one.verified.statement.verdict
+    it, verdict = one.verified.statement, one.verdict
     if _is_pending(one):
-        verdict += f" on {', '.join(outstanding)}" if outstanding else " then, complete since"
+        verdict += f" on {', '.join(outstanding)}" if outstanding else ", and not confirmed"
+    elif one.confirmed:
+        verdict += f" by log entry {one.confirmed.index}, pending at first"
     return (local(it.erased_at), str(len(it.erased)), verdict, str(one.path))
 
 

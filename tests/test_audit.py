@@ -71,7 +71,7 @@ def flip(path: Path, at: int) -> None:
 
 def test_a_vault_in_order_has_no_problem(house: House) -> None:
     found = house.audit()
-    assert found == Audit(found.entries, 8, 4, 6, 2, [])
+    assert found == Audit(found.entries, 8, 4, 6, 2, 0, [])
     assert found.entries == 1 + 4 * 4 + 2
 
 

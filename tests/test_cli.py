@@ -518,7 +518,7 @@ def test_verify_and_audit_tell_of_copies(shell: Shell, ids: list[str], packed: b
 
 def test_audit(shell: Shell, ids: list[str]) -> None:
     document = shell.json("audit")
-    names = ["epoch", "entries", "slots", "live_slots", "files", "receipts"]
+    names = ["epoch", "entries", "slots", "live_slots", "files", "receipts", "confirmations"]
     assert list(document) == [*names, "log_key", "problems", "copies"]
     assert (document["files"], document["live_slots"], document["problems"]) == (9, 6, [])
     (file,) = (shell.vault / "sealed").rglob(f"{ids[0]}.*.audio")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keys.entry import (
     NOTED_ACTS,
     Begun,
+    ConfirmedEntry,
     Created,
     Entry,
     ErasedEntry,
@@ -55,6 +56,12 @@ entries: st.SearchStrategy[Entry] = st.one_of(
         st.sampled_from(NOTED_ACTS),
         kinds,
         st.lists(interactions, min_size=1, max_size=3).map(tuple),
+    ),
+    st.builds(
+        ConfirmedEntry,
+        st.binary(min_size=16, max_size=16).map(PlanId),
+        numbers.map(Epoch),
+        hashes,
     ),
     st.builds(
         ErasedEntry,
@@ -130,6 +137,10 @@ REFUSED = {
     "erase with three epochs": f"1 erase {ID} 1:2:3 {HASH}",
     "erase with a negative epoch": f"1 erase {ID} -1:2 {HASH}",
     "erase with a fraction": f"1 erase {ID} 1.0:2 {HASH}",
+    "confirm with two epochs": f"1 confirm {ID} 1:2 {HASH}",
+    "confirm with a negative epoch": f"1 confirm {ID} -1 {HASH}",
+    "confirm without a hash": f"1 confirm {ID} 1",
+    "confirm with a word too many": f"1 confirm {ID} 1 {HASH} {HASH}",
     "the first entry again": f"1 anechoic-log/1 {VAULT.hex()}",
     "another vault's first entry": f"0 anechoic-log/1 {ID}",
     "another first entry": f"0 create {ID} 0:{HASH}",
@@ -150,6 +161,7 @@ def test_line_is_refused(line: str) -> None:
         f"7 seal {ID} {ID} audio 0 {HASH}",
         f"8 read history {ID} {ID}",
         f"{2**63 - 1} erase {ID} 1:2 {HASH}",
+        f"9 confirm {ID} 3 {HASH}",
     ],
 )
 def test_line_is_read(line: str) -> None:

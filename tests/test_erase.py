@@ -11,10 +11,10 @@ import pytest
 from keys.anchor.file import FileAnchor
 from keys.errors import Erased, Tampered
 from keys.model import ArtefactId, Epoch, InteractionId, Label, Slot
-from keys.receipt import CONFIRMED, FAILED, verify
+from keys.receipt import CONFIRMED, FAILED, Check, verify
 from keys.sealed import SMALL_CHUNK_LOG2, Header
 from keys.secret import Secret
-from pipeline import share, write
+from pipeline import confirm, share, write
 from pipeline.artefact import AUDIO, TRANSCRIPT
 from pipeline.audit import audit
 from pipeline.erase import erase
@@ -257,19 +257,17 @@ def test_an_anchor_that_kept_an_old_share_fails_the_receipt(
         def one_more(self: FileAnchor) -> dict[Epoch, Secret]:
             return {**shares(self), Epoch(1): Secret(32)}
 
-        from pipeline import erase as erasing
+        looked_at = confirm.looked_at
 
-        looked_at = erasing._checks
-
-        def checks(*args: object) -> object:
+        def checks(vault: Vault, slots: list[Slot]) -> list[tuple[bool, Check]]:
             monkeypatch.setattr(FileAnchor, "shares", one_more)
             monkeypatch.setattr(vault.ring, "open", lambda: None)
             try:
-                return looked_at(*args)  # type: ignore[arg-type]
+                return looked_at(vault, slots)
             finally:
                 monkeypatch.undo()
 
-        monkeypatch.setattr(erasing, "_checks", checks)
+        monkeypatch.setattr(confirm, "looked_at", checks)
         assert erase(vault, plan, clock).statement.verdict == FAILED
 
 

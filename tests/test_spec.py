@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import keys.pages
 import keys.ring
 import keys.root
+from keys import confirmation
 from keys.anchor.file import FileAnchor
+from keys.confirmation import Confirmation, encode_confirmation
 from keys.durable import RealDisk
-from keys.entry import Created, ErasedEntry, SealedEntry
+from keys.entry import ConfirmedEntry, Created, ErasedEntry, SealedEntry
 from keys.errors import Erased
 from keys.live import Change, root
 from keys.livetree import LiveTree
@@ -29,7 +31,7 @@ from keys.log import Log, signer_of
 from keys.model import ArtefactId, Commitment, InteractionId, Label, PlanId, Slot, VaultId
 from keys.pages import PageRef, seal_page
 from keys.receipt import (
-    CONFIRMED,
+    PENDING,
     AnchorLevel,
     Check,
     DeadArtefact,
@@ -154,13 +156,33 @@ def log_blocks(folder: Path, header: Header) -> dict[str, bytes]:
     statement = make_statement(header, signer.verifier.format(), change)
     index = log.append([statement.entry()])
     receipt = Receipt(statement, log.prove(index, signer)).encode()
-    return {
-        **blocks,
+    blocks |= {
         "live-before": change.before,
         "live-after": change.after,
         "erase-entry": last_line(folder),
         "receipt": receipt,
     }
+    said = make_confirmation(statement)
+    index = log.append([said.entry()])
+    return {
+        **blocks,
+        "confirm-entry": last_line(folder),
+        "confirmation": encode_confirmation(said, log.prove(index, signer)),
+    }
+
+
+def make_confirmation(of: Statement) -> Confirmation:
+    return Confirmation(
+        vault=of.vault,
+        plan=of.plan,
+        receipt=sha256(of.encode()).hexdigest(),
+        log_key=of.log_key,
+        tool=of.tool,
+        confirmed_at="2026-02-01T12:00:00Z",
+        epoch=3,
+        position=4,
+        checks=(Check("the anchors, read again", "no share but that of the current epoch"),),
+    )
 
 
 def last_line(folder: Path) -> bytes:
@@ -177,7 +199,7 @@ def make_statement(header: Header, log_key: str, change: Change) -> Statement:
         tool="example 1",
         requested_at="2026-01-31T12:00:00Z",
         erased_at="2026-01-31T12:00:01Z",
-        verdict=CONFIRMED,
+        verdict=PENDING,
         technique="cryptographic erase",
         epoch_from=1,
         epoch_to=2,
@@ -186,11 +208,14 @@ def make_statement(header: Header, log_key: str, change: Change) -> Statement:
         live_before=change.before.hex(),
         live_after=change.after.hex(),
         live_siblings=tuple(it.hex() for it in change.siblings),
-        anchors=(AnchorLevel("file", "C", "a file overwritten in place"),),
+        anchors=(
+            AnchorLevel("file", "C", "a file overwritten in place"),
+            AnchorLevel("stick", "-", "it was not here"),
+        ),
         erased=(DeadInteraction(INTERACTION.hex(), (slot,), (artefact,)),),
         kept=(),
         disclosed=(),
-        residual=(),
+        residual=("the way stick to the root was away",),
         checks=(Check("the ring, read again from the disk", "1 of 1 slots empty"),),
         proves=("this statement is in the log",),
         does_not_prove=("that no copy was made elsewhere",),
@@ -294,6 +319,14 @@ def test_the_receipt_of_the_document_verifies() -> None:
     assert blocks()["erase-entry"].decode() == f"3 {entry.format()}\n"
 
 
+def test_the_confirmation_of_the_document_confirms_its_receipt() -> None:
+    it = confirmation.verify(blocks()["confirmation"])
+    confirmation.match(it, verify(blocks()["receipt"]))
+    entry = it.statement.entry()
+    assert isinstance(entry, ConfirmedEntry)
+    assert blocks()["confirm-entry"].decode() == f"4 {entry.format()}\n"
+
+
 def test_the_live_roots_of_the_document_follow_by_its_words_alone() -> None:
     """Section 5.4 followed by hand, with no code of `keys`, for the example and for three slots."""
 
@@ -318,6 +351,11 @@ def test_the_fields_of_a_statement_are_described_in_their_order() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     statement = verify(blocks()["receipt"]).statement
     assert rows == list(json.loads(replace(statement, tool="").encode()))
+    section = SPEC.partition("### 6.6")[2].partition("## 7")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert rows == list(
+        json.loads(confirmation.verify(blocks()["confirmation"]).statement.encode())
+    )
 
 
 # Citations
