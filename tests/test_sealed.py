@@ -69,22 +69,63 @@ def vector(case: dict[str, Any]) -> bytes:
     return (VECTORS / "sealed" / f"{case['name']}.sealed").read_bytes()
 
 
+LAYERS = {
+    "header": "header|^a kind is|^a slot is",
+    "commitment": "committed",
+    "label": "asked for",
+    "chunk": r"^chunk \d+ of|cut off after its header",
+    "padding": "padded",
+    "length": "length",
+}
+"""What each layer says, so that a vector cannot be refused by the wrong one unseen."""
+
+
+def expected_label(case: dict[str, Any]) -> Label | None:
+    if (row := case["expected_label"]) is None:
+        return None
+    ids = (bytes.fromhex(row[name]) for name in ("vault", "interaction", "artefact"))
+    vault, interaction, artefact = ids
+    rest = row["kind"], Slot(row["slot"])
+    return Label(VaultId(vault), InteractionId(interaction), ArtefactId(artefact), *rest)
+
+
+def vector_opener(case: dict[str, Any], key: bytearray = KEY) -> Opener:
+    data = vector(case)
+    return Opener(key, lambda at, n: data[at : at + n], len(data), expected_label(case))
+
+
 @pytest.mark.parametrize("case", INDEX["cases"], ids=lambda case: case["name"])
 def test_vector(case: dict[str, Any]) -> None:
-    data = vector(case)
     if case["rejected_by"] is None:
-        assert sha256(read(data)).hexdigest() == case["content_sha256"]
-        assert b"".join(map(bytes, opener(data))) == read(data)
+        assert sha256(read(vector(case))).hexdigest() == case["content_sha256"]
+        assert b"".join(map(bytes, vector_opener(case))) == read(vector(case))
         return
-    with pytest.raises(KeysError) as refusal:
-        opener(data).read() if case["late"] else opener(data)
+    with pytest.raises(KeysError, match=LAYERS[case["layer"]]) as refusal:
+        vector_opener(case).read() if case["late"] else vector_opener(case)
     assert type(refusal.value) is REFUSALS[case["rejected_by"]]
+    if case["late"]:
+        vector_opener(case)
+
+
+def test_there_are_vectors_of_every_layer() -> None:
+    assert {case["layer"] for case in INDEX["cases"]} == {*LAYERS, None}
+    assert sorted(LAYERS.values()) == sorted(set(LAYERS.values()))
 
 
 @pytest.mark.parametrize("case", INDEX["cases"], ids=lambda case: case["name"])
 def test_vector_opens_under_no_other_key(case: dict[str, Any]) -> None:
     with pytest.raises((Malformed, Tampered)):
-        opener(vector(case), OTHER_KEY)
+        vector_opener(case, OTHER_KEY)
+
+
+@pytest.mark.parametrize(
+    "name", [case["name"] for case in INDEX["cases"] if case["layer"] == "label"]
+)
+def test_a_file_that_is_not_the_one_expected_opens_as_itself(name: str) -> None:
+    data = vector({"name": name})
+    itself = parse_header(data[:HEADER_SIZE]).label
+    opened = Opener(KEY, lambda at, n: data[at : at + n], len(data), itself)
+    assert bytes(opened.read()) == read(data) == b"hello"
 
 
 # Properties

@@ -2,8 +2,10 @@
 
 It derives by HMAC and seals with AES-GCM of `cryptography`, sharing no code with `keys`. Run it to
 write the files again; a test checks that it reproduces them byte for byte. Each file shows one
-behaviour, in the manner of C2SP/CCTV's age vectors; the index names the layer that must reject it
-("malformed", "tampered", null: it opens) and whether that can be told before content is read.
+behaviour, in the manner of C2SP/CCTV's age vectors. The index says for each how it is refused
+("malformed", "tampered", null: it opens), by which layer ("header", "commitment", "label", "chunk",
+"padding", "length", in the order in which a reader comes to them), and whether only reading the
+content shows it ("late"). A file of the layer "label" is whole: it is not the one that is expected.
 """
 
 import hmac
@@ -23,7 +25,7 @@ MAGIC = b"anechoic-seal/1\n"
 CHUNK = 1024
 
 Case = tuple[str, str | None, bytes]
-"""A name, the layer that rejects it, the file."""
+"""A name, how it is refused, the file."""
 
 OK, SHAPE, FALSE = None, "malformed", "tampered"
 
@@ -77,8 +79,13 @@ def body(header: bytes, plain: bytes, size: int = CHUNK, key: bytes = KEY) -> li
 
 def sealed(plain: bytes, header: bytes = b"", size: int = CHUNK) -> bytes:
     """A whole file of content."""
+    return sealed_as(padded(plain), header, size)
+
+
+def sealed_as(plain: bytes, header: bytes, size: int) -> bytes:
+    """A whole file of content that is padded already."""
     header = committed(header=header)
-    return header + b"".join(body(header, padded(plain), size))
+    return header + b"".join(body(header, plain, size))
 
 
 def put(data: bytes, at: int, new: bytes) -> bytes:
@@ -91,6 +98,8 @@ def valid() -> Iterator[tuple[Case, bytes]]:
     sizes = {
         "empty": 0,
         "one-byte": 1,
+        "eight-bytes-without-padding": 8,
+        "nine-bytes-with-the-most-padding-that-must-be": 9,
         "exactly-one-chunk": CHUNK - 8,
         "one-chunk-and-a-byte": CHUNK - 7,
         "content-fills-a-chunk-and-length-opens-the-next": CHUNK,
@@ -106,6 +115,13 @@ def valid() -> Iterator[tuple[Case, bytes]]:
     }
     for name, header in heads.items():
         yield (f"valid-{name}", OK, sealed(b"hello", header, 1 << 24)), b"hello"
+    text = padded(b"hello", 4096 - 160 - 16 - 8 - 5)
+    small = sealed_as(text, head(kind=b"transcript", log2=14), 1 << 14)
+    yield ("valid-text-padded-to-4096-bytes", OK, small), b"hello"
+    part = sealed_as(padded(content(5000), 8192 - 5008), head(b"part-0000000000", log2=12), 4096)
+    yield ("valid-segment", OK, part), content(5000)
+    mark = sealed_as(padded(b"", 4088), head(b"end-0000000001", log2=12), 4096)
+    yield ("valid-end-mark", OK, mark), b""
     header = committed()
     more = header + b"".join(body(header, padded(b"hello", 3 * CHUNK - 13)))
     yield ("valid-padding-of-chunks", OK, more), b"hello"
@@ -144,6 +160,9 @@ def headers() -> Iterator[Case]:
     }
     for name, (at, new, layer) in bent.items():
         yield f"header-{name}", layer, put(file, at, new)
+    yield "header-commitment-of-zeros", FALSE, put(file, 128, bytes(32))
+    yield "header-in-upper-case", SHAPE, put(file, 0, b"ANECHOIC-SEAL/1\n")
+    yield "header-after-a-byte", SHAPE, b"\0" + file
     other = committed(OTHER_KEY)
     yield "header-commitment-of-another-key", FALSE, other + file[160:]
     yield (
@@ -195,6 +214,16 @@ def bodies() -> Iterator[Case]:
             end,
         ],
     }
+    others = {
+        "another-vault": head().replace(VAULT, bytes(16)),
+        "another-interaction": head().replace(INTERACTION, bytes(16)),
+        "another-artefact": head().replace(ARTEFACT, bytes(16)),
+        "another-kind": head(kind=b"transcript"),
+        "another-slot": head(slot=6),
+        "another-chunk-size": head(log2=11),
+    }
+    for name, other in others.items():  # with the salt and the slot key of this
+        made[f"of-{name}"] = body(other, plain)
     for name, chunks in made.items():
         yield f"body-{name}", FALSE, header + b"".join(chunks)
 
@@ -205,9 +234,13 @@ def endings() -> Iterator[Case]:
     full = content(CHUNK)
     made = {
         "length-too-large": body(header, padded(b"hello", 3, length=9)),
+        "length-of-itself-too": body(header, padded(b"hello", 3, length=16)),
         "length-enormous": body(header, padded(b"hello", 3, length=2**64 - 1)),
         "unpadded": body(header, padded(b"hello", 0)),
         "length-alone": body(header, padded(b"", 0)),
+        "padded-to-half-a-unit": body(header, padded(b"hello", 11)),
+        "padded-to-half-a-unit-in-two-chunks": body(header, padded(full, 16)),
+        "nothing-at-all": body(header, b"") or [chunk(KEY, header, 0, b"", last=True)],
         "last-chunk-empty": [
             chunk(KEY, header, 0, padded(full[:-8]), last=False),
             chunk(KEY, header, 1, b"", last=True),
@@ -216,6 +249,46 @@ def endings() -> Iterator[Case]:
     }
     for name, chunks in made.items():
         yield f"end-{name}", SHAPE, header + b"".join(chunks)
+
+
+def labels() -> Iterator[tuple[Case, dict[str, str | int]]]:
+    """Whole files that are not the one expected, with the label that is."""
+    expected = label(head())
+    others = {
+        "vault": head().replace(VAULT, bytes(16)),
+        "interaction": head().replace(INTERACTION, bytes(16)),
+        "artefact": head().replace(ARTEFACT, bytes(16)),
+        "kind": head(kind=b"transcript"),
+        "slot": head(slot=6),
+        "segment": head(kind=b"part-0000000001"),
+    }
+    for name, header in others.items():
+        want = label(head(kind=b"part-0000000000")) if name == "segment" else expected
+        yield (f"label-of-another-{name}", FALSE, sealed(b"hello", header)), want
+
+
+def label(header: bytes) -> dict[str, str | int]:
+    """The label in a header, for the index."""
+    ids = {"vault": header[16:32], "interaction": header[32:48], "artefact": header[48:64]}
+    kind, (slot,) = header[64:80].rstrip(b"\0").decode(), struct.unpack(">Q", header[80:88])
+    return {**{name: value.hex() for name, value in ids.items()}, "kind": kind, "slot": slot}
+
+
+LENGTH = {"end-length-too-large", "end-length-of-itself-too", "end-length-enormous"}
+CHUNK_LAYER = {"header-alone"}
+
+
+def layer(name: str, refused_as: str | None) -> str | None:
+    """The layer that must refuse a file."""
+    if refused_as is None:
+        return None
+    if name in CHUNK_LAYER or name.startswith("body-"):
+        return "chunk"
+    if name.startswith("label-"):
+        return "label"
+    if name.startswith("end-"):
+        return "length" if name in LENGTH else "padding"
+    return "header" if refused_as == SHAPE else "commitment"
 
 
 LATE = {
@@ -230,13 +303,21 @@ LATE = {
 
 def build() -> dict[str, bytes]:
     """Every file by its name, the index included."""
-    good = list(valid())
-    refused = [*headers(), *bodies(), *endings()]
-    contents = [sha256(plain).hexdigest() for _, plain in good] + [None] * len(refused)
-    files = [case for case, _ in good] + refused
+    good, others = list(valid()), list(labels())
+    plain = {name: sha256(content).hexdigest() for (name, _, _), content in good}
+    expected = {name: want for (name, _, _), want in others}
+    files = [case for case, _ in good]
+    files += [*headers(), *bodies(), *endings(), *(case for case, _ in others)]
     rows = [
-        {"name": name, "rejected_by": layer, "content_sha256": plain, "late": name in LATE}
-        for (name, layer, _), plain in zip(files, contents, strict=True)
+        {
+            "name": name,
+            "rejected_by": refused_as,
+            "layer": layer(name, refused_as),
+            "content_sha256": plain.get(name),
+            "late": name in LATE,
+            "expected_label": expected.get(name),
+        }
+        for name, refused_as, _ in files
     ]
     about = {"key": KEY.hex(), "other_key": OTHER_KEY.hex(), "cases": rows}
     out = {f"{name}.sealed": data for name, _, data in files}
