@@ -2,10 +2,11 @@
 # Another Python: make setup PYTHON=python3.12
 
 PYTHON ?= python3
+SECONDS := 20
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check samples clean
+.PHONY: help setup model demo test quick check fuzz samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -30,6 +31,14 @@ check: setup ## lint, format and types
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m mypy
+
+fuzz: setup ## a fuzzer on each parser; SECONDS=20 each
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/python -m pip install -q -e ".[fuzz]"
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; for name in $$($(BIN)/python -m tests.fuzz 2>/dev/null); do \
+		$(BIN)/python -m tests.fuzz $$name -max_total_time=$(SECONDS) >"$$log" 2>&1 || \
+			{ cat "$$log"; exit 1; }; \
+		echo "$$name: $$(tail -n 1 "$$log")"; \
+	done
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py
