@@ -9,13 +9,14 @@ the code that reached it. Pure; a step may be added, none may be left out.
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from keys.entry import NUMBER_END, Entry, line_of, origin_of, parse_id
 from keys.errors import Malformed, Tampered
+from keys.handover import Handover, route
 from keys.merkle import leaf_hash, verify_inclusion
 from keys.model import VaultId
 from keys.note import Checkpoint, LogProof, VerifierKey, open_note
@@ -59,6 +60,8 @@ class Trust:
     keys: tuple[VerifierKey, ...] = ()
     known: tuple[VerifierKey, ...] = ()
     """Keys that are trusted for the log that they are named after, such as one's own vault's."""
+    handovers: tuple[Handover, ...] = ()
+    """Changes of logs' keys, each verified by itself; `refuse_forks` has held them together."""
 
     def expected(self, origin: str) -> tuple[VerifierKey, ...]:
         """Returns the keys of which one must have signed for this log; none: any key."""
@@ -68,6 +71,15 @@ class Trust:
     def of(cls, it: "Trust | VerifierKey | None") -> "Trust":
         """Returns the trust in one key, or in none."""
         return it if isinstance(it, Trust) else cls(() if it is None else (it,))
+
+
+class Named(Protocol):
+    """A statement that names its vault and the key of its log."""
+
+    @property
+    def vault(self) -> str: ...
+    @property
+    def log_key(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +108,59 @@ class Attested:
         return cls(statement, proof)
 
 
-def log_key_of(trail: Trail, what: str, vault: str, named: str, trust: Trust) -> VerifierKey:
-    """The step "log key": returns the key that must have signed, one of those trusted."""
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """The key that must have signed, and what it is to the one trusted, where it is another."""
+
+    key: VerifierKey
+    relation: str = ""
+
+
+def log_key_of(trail: Trail, what: str, it: Named, index: int, trust: Trust) -> NamedKey:
+    """The step "log key": returns the key that must have signed entry `index`.
+
+    It is one of those trusted, or handovers lead from one of these to it or from it to one.
+    """
     trail.begin("log key")
-    key, origin = VerifierKey.parse(named), origin_of(VaultId(parse_id(vault)))
+    key, origin = VerifierKey.parse(it.log_key), origin_of(VaultId(parse_id(it.vault)))
     expected = trust.expected(origin)
-    if expected and key not in expected:
-        wanted = " or ".join(it.format() for it in expected)
-        raise Tampered(f"the {what} names the log key {key.format()}, expected {wanted}")
+    relation = _relation(what, key, expected, trust.handovers)
     if key.name != origin:
         raise Tampered(f"the {what} is of {origin}, its key is of another log")
+    _check_in_force(what, key, index, trust.handovers)
     own = "nothing yet: anybody can make a log and a key, so compare this key with the signer's"
     trail.done(
         "that the key is one that you trust" if expected else own,
         f"the {what} names the log key {key.format()}",
-        "it is a key that is trusted" if expected else f"no key was given to hold the {what} to",
+        relation or "it is a key that is trusted"
+        if expected
+        else f"no key was given to hold the {what} to",
         f"its name is that of the vault's log, {origin}",
     )
-    return key
+    return NamedKey(key, relation)
+
+
+def _relation(
+    what: str, key: VerifierKey, expected: Sequence[VerifierKey], handovers: Sequence[Handover]
+) -> str:
+    if not expected or key in expected:
+        return ""
+    for one in expected:
+        if path := route(handovers, one, key):
+            return f"it came after the key that is trusted, at log entry {path[-1].index}"
+        if path := route(handovers, key, one):
+            return f"it came before the key that is trusted, until log entry {path[0].index}"
+    wanted = " or ".join(it.format() for it in expected)
+    raise Tampered(f"the {what} names the log key {key.format()}, expected {wanted}")
+
+
+def _check_in_force(what: str, key: VerifierKey, index: int, handovers: Sequence[Handover]) -> None:
+    """Raises `Tampered` where a key signs what came after its end or before its beginning."""
+    for it in handovers:
+        if it.old == key and index >= it.index:
+            raise Tampered(f"the key of the {what} ended at log entry {it.index}, this is {index}")
+        if it.new == key and index <= it.index:
+            raise Tampered(f"the key of the {what} began at log entry {it.index}, this is {index}")
 
 
 def checkpoint_of(trail: Trail, what: str, proof: LogProof, key: VerifierKey) -> Checkpoint:

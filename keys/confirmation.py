@@ -6,6 +6,7 @@ own proof. Pure: `parse_confirmation` takes exactly what is written, `verify` re
 verified or raises, and `match` is what makes it say something of one receipt.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Self
@@ -26,6 +27,7 @@ from keys.attested import (
 )
 from keys.entry import ConfirmedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
+from keys.handover import Handover, route
 from keys.model import Epoch, PlanId
 from keys.note import Checkpoint, LogProof, VerifierKey
 from keys.receipt import PENDING, Check, Verified
@@ -118,7 +120,7 @@ def verify(
     trail.begin("form")
     statement, proof = parse_confirmation(data)
     form(trail, "confirmation", len(statement.encode()))
-    key = log_key_of(trail, "confirmation", statement.vault, statement.log_key, trust)
+    key = log_key_of(trail, "confirmation", statement, proof.index, trust).key
     checkpoint = checkpoint_of(trail, "confirmation", proof, key)
     if statement.position != proof.index:
         raise Tampered(f"the confirmation is of place {statement.position}, not {proof.index}")
@@ -126,7 +128,12 @@ def verify(
     return Confirmed(statement, key, checkpoint, proof.index)
 
 
-def match(it: Confirmed, receipt: Verified, trail: Trail | None = None) -> None:
+def match(
+    it: Confirmed,
+    receipt: Verified,
+    handovers: Sequence[Handover] = (),
+    trail: Trail | None = None,
+) -> None:
     """Returns only if this confirmation is of this receipt, which was pending; `Tampered`."""
     trail, said, of = trail or Trail(), it.statement, receipt.statement
     trail.begin("subject")
@@ -135,7 +142,7 @@ def match(it: Confirmed, receipt: Verified, trail: Trail | None = None) -> None:
         raise Tampered("the confirmation is of another receipt")
     if of.verdict != PENDING:
         raise Tampered(f"the receipt is {of.verdict}, and only a pending one can be confirmed")
-    if it.key != receipt.key:
+    if it.key != receipt.key and not route(handovers, receipt.key, it.key):
         raise Tampered("the confirmation and its receipt are signed by different keys")
     if it.index <= receipt.index or said.epoch < of.epoch_to:
         raise Tampered("the confirmation is older than its receipt")

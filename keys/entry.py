@@ -101,12 +101,25 @@ class ConfirmedEntry:
         return f"confirm {self.plan.hex()} {self.epoch} {self.statement.hex()}"
 
 
+@dataclass(frozen=True, slots=True)
+class RekeyEntry:
+    """A change of the log's key: the generation of the new one, and both public keys (32 bytes)."""
+
+    generation: int
+    old: bytes
+    new: bytes
+
+    def format(self) -> str:
+        """Returns `rekey GENERATION OLD-KEY NEW-KEY`."""
+        return f"rekey {self.generation} {self.old.hex()} {self.new.hex()}"
+
+
 def origin_of(vault: VaultId) -> str:
     """Returns the origin of a vault's log, which is also the name of its signing key."""
     return f"anechoic/{vault.hex()}"
 
 
-Entry = Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry
+Entry = Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry | RekeyEntry
 NOTED_ACTS = ("read", "disclose", "discard")
 NUMBER_END = 2**63
 """The end of the numbers that entries and receipts hold, so that any language can hold them."""
@@ -142,6 +155,13 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
         ids = InteractionId(parse_id(rest[0])), ArtefactId(parse_id(rest[1]))
         label = Label(vault, *ids, rest[2], Slot(_parse_number(rest[3])))
         return SealedEntry(label, parse_hash(rest[4]))
+    if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
+        return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
+    return _parse_signed(act, rest)
+
+
+def _parse_signed(act: str, rest: list[str]) -> Entry:
+    """Parses an entry that vouches for something signed outside the log."""
     if act == "erase":
         old, new = map(_parse_number, rest[1].split(":"))
         plan = PlanId(parse_id(rest[0]))
@@ -149,8 +169,8 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
     if act == "confirm":
         epoch = Epoch(_parse_number(rest[1]))
         return ConfirmedEntry(PlanId(parse_id(rest[0])), epoch, parse_hash(rest[2]))
-    if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
-        return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
+    if act == "rekey":
+        return RekeyEntry(_parse_number(rest[0]), parse_hash(rest[1]), parse_hash(rest[2]))
     raise Malformed("a line of the log is of no known kind")
 
 

@@ -1,8 +1,8 @@
 """The log: an append-only Merkle log of content-free entries (SPEC section 5).
 
-`entries` holds one line an entry and is the truth; `hashes` holds the Merkle hashes and can always
-be made again from it. An entry is durable when `append` returns. All methods that write expect
-the caller to hold the vault's lock.
+`entries` holds one line an entry and is the truth; `hashes` holds the Merkle hashes, `keys` the
+lines that change the log's key, and both can always be made again from it. An entry is durable when
+`append` returns. All methods that write expect the caller to hold the vault's lock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from itertools import count, islice, takewhile
 from pathlib import Path
 
 from keys.durable import Disk, replace_file
-from keys.entry import Begun, Entry, line_of, origin_of, parse_line
+from keys.entry import Begun, Entry, RekeyEntry, line_of, origin_of, parse_line
 from keys.errors import Malformed, Tampered
 from keys.merkle import (
     HASH_SIZE,
@@ -24,7 +24,8 @@ from keys.merkle import (
     tree_root,
 )
 from keys.model import VaultId
-from keys.note import Checkpoint, LogProof, Signer, sign
+from keys.note import Checkpoint, LogProof, Signer, VerifierKey, sign
+from keys.secret import derive
 
 _BLOCK = 1 << 16
 _HASHES_BLOCK = HASH_SIZE << 11
@@ -38,12 +39,14 @@ class Log:
     def __init__(self, disk: Disk, directory: Path, vault: VaultId) -> None:
         self._disk, self._directory, self._vault = disk, directory, vault
         self._entries, self._hashes = directory / "entries", directory / "hashes"
+        self._keys = directory / "keys"
         self.size, self._end = 0, 0
 
     def create(self) -> None:
         """Makes the log with its first entry."""
         self._disk.make_dir(self._directory)
         self._disk.sync_dir(self._directory.parent)
+        replace_file(self._disk, self._keys, b"")
         self.append([Begun(self._vault)])
         self._disk.sync_dir(self._directory)
 
@@ -106,6 +109,34 @@ class Log:
             return False
         return self._read_hash(stored_index(0, index)) == leaf_hash(line_of(index, entry))
 
+    def rekeys(self) -> list[tuple[int, RekeyEntry]]:
+        """Returns every change of the log's key with its index, oldest first.
+
+        From `keys`, of which only those lines count that the log has: a crash may have left one
+        that it has not. Where the file is missing, it is made again from the log.
+        """
+        if self._disk.size(self._keys) is None:
+            self._write_keys([(n, it) for n, it in self.scan() if isinstance(it, RekeyEntry)])
+        if self._disk.size(torn := self._keys.with_name("keys.new")) is not None:
+            self._disk.delete(torn)  # a change that a crash has cut off
+        lines = bytes(self._disk.read(self._keys)).splitlines()
+        found = (parse_line(line, self._vault) for line in lines)
+        return [(n, it) for n, it in found if isinstance(it, RekeyEntry) and self.has(n, it)]
+
+    def rekey(self, old: VerifierKey, new: VerifierKey) -> int:
+        """Changes the log's key: from the next entry on it is `new`. Returns the entry's index.
+
+        1. `keys` has the line. 2. The log has it: a crash before leaves a line that does not count.
+        """
+        known = self.rekeys()
+        entry = RekeyEntry(len(known) + 1, old.public, new.public)
+        self._write_keys([*known, (self.size, entry)])
+        return self.append([entry])
+
+    def _write_keys(self, rows: Sequence[tuple[int, RekeyEntry]]) -> None:
+        data = b"".join(line_of(n, it) + b"\n" for n, it in rows)
+        replace_file(self._disk, self._keys, data)
+
     def root(self) -> Hash:
         """Returns the Merkle root of all entries."""
         return tree_root(self.size, self._read_hash)
@@ -114,14 +145,20 @@ class Log:
         """Returns the proof that this log extends its own first `old_size` entries."""
         return consistency_proof(old_size, self.size, self._read_hash)
 
-    def prove(self, index: int, signer: Signer) -> LogProof:
-        """Returns the proof that entry `index` is in the log, under a freshly signed checkpoint."""
-        hashes = tuple(inclusion_proof(index, self.size, self._read_hash))
-        return LogProof(index, hashes, self.checkpoint(signer))
+    def prove(self, index: int, *signers: Signer, size: int | None = None) -> LogProof:
+        """Returns the proof that entry `index` is in the log, under a freshly signed checkpoint.
 
-    def checkpoint(self, signer: Signer) -> str:
-        """Returns the signed head of the log as a note."""
-        return sign(Checkpoint(origin_of(self._vault), self.size, self.root()).format(), [signer])
+        With `size` it is that of the log as it was when it had so many entries.
+        """
+        size = self.size if size is None else size
+        hashes = tuple(inclusion_proof(index, size, self._read_hash))
+        return LogProof(index, hashes, self.checkpoint(*signers, size=size))
+
+    def checkpoint(self, *signers: Signer, size: int | None = None) -> str:
+        """Returns the signed head of the log as a note, now or when it had `size` entries."""
+        size = self.size if size is None else size
+        root = tree_root(size, self._read_hash)
+        return sign(Checkpoint(origin_of(self._vault), size, root).format(), signers)
 
     def check_hashes(self) -> None:
         """Recomputes every hash from the entries; raises `Tampered` where one differs."""
@@ -255,6 +292,8 @@ class Log:
         return b"".join(fresh)
 
 
-def signer_of(vault: VaultId, seed: bytearray) -> Signer:
-    """Returns the signer of a vault's log from its seed."""
-    return Signer(origin_of(vault), seed)
+def signer_of(vault: VaultId, seed: bytearray, generation: int = 0) -> Signer:
+    """Returns a signer of a vault's log from the ring's signer seed (SPEC section 5.3)."""
+    info = b"anechoic-log/1 ed25519" + generation.to_bytes(8)
+    with derive(seed, b"", info) as own:
+        return Signer(origin_of(vault), own)

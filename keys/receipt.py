@@ -198,6 +198,8 @@ class Verified:
     key: VerifierKey
     checkpoint: Checkpoint
     index: int
+    relation: str = ""
+    """What the key is to the one trusted, where it is an earlier or later one of the log."""
 
 
 def parse_receipt(data: bytes) -> Receipt:
@@ -222,11 +224,11 @@ def verify(
     receipt = parse_receipt(data)
     form(trail, "receipt", len(receipt.statement.encode()))
     statement, proof = receipt.statement, receipt.proof
-    key = log_key_of(trail, "receipt", statement.vault, statement.log_key, trust)
-    checkpoint = checkpoint_of(trail, "receipt", proof, key)
+    named = log_key_of(trail, "receipt", statement, proof.index, trust)
+    checkpoint = checkpoint_of(trail, "receipt", proof, named.key)
     include(trail, "receipt", proof, checkpoint, statement.entry())
     _verify_live(trail, statement, proof.index)
-    return Verified(statement, key, checkpoint, proof.index)
+    return Verified(statement, named.key, checkpoint, proof.index, named.relation)
 
 
 def _verify_live(trail: Trail, statement: Statement, index: int) -> None:

@@ -4,7 +4,8 @@ Needs no vault, no anchor and no network, and never touches the state of whoever
 verdict, read this file, then `receipt.verify` with the steps in `attested.py`, and what these call:
 `merkle.verify_inclusion`, `live.verify_change` and `note.open_note`. With `--explain` every step
 says what it compared and what that proves, as it is done, and a refusal says where it stopped. A
-confirmation (`confirmation.py`) is given as one more file, or lies beside its receipt.
+confirmation (`confirmation.py`) and a change of the log's key (`handover.py`) are given as further
+files, or lie beside the receipt.
 Exit codes: 0 verifies, 2 usage, 3 no such file, 5 does not verify or cannot be read.
 """
 
@@ -13,21 +14,22 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from keys import confirmation
+from keys import confirmation, handover
 from keys.attested import Trail, Trust
 from keys.confirmation import Confirmed, is_confirmation
 from keys.copies import ERASED, UNKNOWN, Found, find_sealed
 from keys.errors import KeysError, Malformed, Tampered
+from keys.handover import is_handover
 from keys.model import Label
 from keys.note import VerifierKey
 from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
-CONFIRMATION_SUFFIX = ".confirmed"
+CONFIRMATION_SUFFIX, HANDOVER_SUFFIX = ".confirmed", ".rekey"
 GIVEN = "given by you"
 _HEAD = 12
 NAMED = "named by the receipt itself: compare it yourself"
@@ -51,18 +53,33 @@ class Outcome:
 
 
 def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:
-    """Verifies receipts, with the confirmations that are given or lie beside them.
+    """Verifies receipts, with the confirmations and handovers given or lying beside them.
 
-    Each receipt has an outcome, and so has each confirmation that is refused or of none of them: a
-    refusal is an outcome with its reason, never an exception. Raises OSError.
+    Each receipt has an outcome, and so has each confirmation that is refused or of none of them,
+    and each handover that is refused: a refusal is an outcome with its reason, never an exception.
+    Raises OSError.
     """
     files = {path: path.read_bytes() for path in dict.fromkeys([*paths, *_beside(paths)])}
-    notes = {path: data for path, data in files.items() if is_confirmation(data)}
-    outcomes = [_receipt(path, files[path], trust) for path in files.keys() - notes.keys()]
-    outcomes.sort(key=lambda it: list(files).index(it.path))
-    for path, data in notes.items():
-        outcomes = _confirm(outcomes, path, data, trust)
-    return outcomes
+    trust, refused = _with_handovers(files, trust)
+    rest = {path: data for path, data in files.items() if not is_handover(data)}
+    receipts = {path: data for path, data in rest.items() if not is_confirmation(data)}
+    outcomes = [_receipt(path, data, trust) for path, data in receipts.items()]
+    for path in rest.keys() - receipts.keys():
+        outcomes = _confirm(outcomes, path, rest[path], trust)
+    return outcomes + refused
+
+
+def _with_handovers(files: Mapping[Path, bytes], trust: Trust) -> tuple[Trust, list[Outcome]]:
+    """Returns the trust with the handovers that verify, and the others as outcomes."""
+    found, refused = dict.fromkeys(trust.handovers), list[Outcome]()
+    for path in (path for path, data in files.items() if is_handover(data)):
+        try:
+            more = found | {handover.verify(files[path]): None}
+            handover.refuse_forks(more)
+            found = more
+        except KeysError as error:
+            refused.append(Outcome(path, None, str(error)))
+    return replace(trust, handovers=tuple(found)), refused
 
 
 def verify_file(path: Path, trusted: VerifierKey | None = None) -> Outcome:
@@ -71,7 +88,9 @@ def verify_file(path: Path, trusted: VerifierKey | None = None) -> Outcome:
 
 
 def _beside(paths: Iterable[Path]) -> list[Path]:
-    beside = (path.with_suffix(CONFIRMATION_SUFFIX) for path in paths if path.suffix)
+    beside = [path.with_suffix(CONFIRMATION_SUFFIX) for path in paths if path.suffix]
+    for folder in dict.fromkeys(path.parent for path in paths if path.suffix == ".receipt"):
+        beside += sorted(folder.glob(f"*{HANDOVER_SUFFIX}"))
     return [path for path in beside if path.is_file()]
 
 
@@ -90,7 +109,7 @@ def _confirm(outcomes: list[Outcome], path: Path, data: bytes, trust: Trust) -> 
         it = confirmation.verify(data, trust, trail)
         for place, one in enumerate(outcomes):
             if one.verified and one.verified.statement.plan == it.statement.plan:
-                confirmation.match(it, one.verified, trail)
+                confirmation.match(it, one.verified, trust.handovers, trail)
                 whole = Trail(steps=one.trail.steps + trail.steps)
                 outcomes[place] = replace(one, confirmed=it, trail=whole)
                 return outcomes
@@ -139,7 +158,7 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
     became = f"{len(statement.slots)} of {statement.live_size} slots became empty, no other changed"
     return [
         f"{outcome.path}: verifies, {outcome.verdict}{_by(outcome.confirmed)}",
-        f"  log key   {it.key.format()} ({whose_key})",
+        f"  log key   {it.key.format()} ({it.relation or whose_key})",
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
         f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
         f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",

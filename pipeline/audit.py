@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keys import confirmation
+from keys import confirmation, handover
+from keys.attested import Trust
+from keys.confirmation import Confirmed
 from keys.copies import ERASED, LIVE, UNKNOWN, Found
-from keys.entry import ConfirmedEntry, Created, ErasedEntry, Noted, SealedEntry
-from keys.errors import Erased, KeysError
+from keys.entry import ConfirmedEntry, Created, ErasedEntry, Noted, RekeyEntry, SealedEntry
+from keys.errors import Erased, KeysError, Tampered
+from keys.handover import Handover
 from keys.livetree import LiveTree, Stale
 from keys.merkle import verify_consistency
 from keys.model import Commitment, InteractionId, Label, Slot
@@ -23,7 +26,7 @@ from keys.note import Checkpoint
 from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
-from pipeline import confirm
+from pipeline import confirm, logkey
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.vault import Artefact, Vault, file_name
 from pipeline.write import LATE
@@ -31,7 +34,7 @@ from pipeline.write import LATE
 _KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts", DIRECTORY}
 _IN_RING = re.compile(r"pages|state-[0-9]{20}")
 _IN_LIVE = re.compile(r"head|level-[0-9]{2}")
-_IN_LOG = re.compile(r"entries|hashes")
+_IN_LOG = re.compile(r"entries|hashes|keys")
 
 
 @dataclass(slots=True)
@@ -111,11 +114,12 @@ def _opens(vault: Vault, header: Header) -> bool:
 
 
 def _receipts(vault: Vault, ledger: Ledger, problems: list[str]) -> Iterator[Verified]:
-    key = vault.signer().verifier
+    keys = Trust(logkey.keys(vault))
     for plan, entry in ledger.erasures.items():
         path = vault.receipts / f"{plan}.receipt"
         try:
-            receipt = verify(bytes(vault.disk.read(path)), key)
+            receipt = verify(bytes(vault.disk.read(path)), keys)
+            _check_key(vault, receipt)
             _check_extends(vault, receipt.checkpoint)
         except FileNotFoundError:
             problems.append(f"the log has an erasure {plan}, and {path} is missing")
@@ -131,14 +135,16 @@ def _confirmed(
     vault: Vault, ledger: Ledger, receipts: list[Verified], problems: list[str]
 ) -> Iterator[str]:
     """Yields the plans of which receipt and confirmation belong together and are in the log."""
-    key, of = vault.signer().verifier, {it.statement.plan: it for it in receipts}
+    keys, of = logkey.keys(vault), {it.statement.plan: it for it in receipts}
+    handovers = list(_handovers(vault, problems))
     for plan, entry in ledger.confirmations.items():
         path = vault.receipts / f"{plan}{confirm.CONFIRMED}"
         try:
-            it = confirmation.verify(bytes(vault.disk.read(path)), key)
+            it = confirmation.verify(bytes(vault.disk.read(path)), Trust(keys))
+            _check_key(vault, it)
             _check_extends(vault, it.checkpoint)
             if plan in of:
-                confirmation.match(it, of[plan])
+                confirmation.match(it, of[plan], handovers)
         except FileNotFoundError:
             problems.append(f"the log has a confirmation of erasure {plan}, and {path} is missing")
         except KeysError as error:
@@ -154,6 +160,29 @@ def _unconfirmed(vault: Vault, receipts: list[Verified], confirmed: set[str]) ->
     if not vault.ring.outstanding:
         for plan in sorted(pending - confirmed):
             yield f"receipt {plan} is pending, no way to the root is outstanding: not confirmed"
+
+
+def _handovers(vault: Vault, problems: list[str]) -> Iterator[Handover]:
+    """Yields the changes of the log's key that the log has, each as its handover says it."""
+    rekeys = [(n, it) for n, it in vault.log.scan() if isinstance(it, RekeyEntry)]
+    if rekeys != vault.log.rekeys():
+        problems.append(f"{vault.directory / 'log' / 'keys'} is not what the log says: delete it")
+    for generation, (index, entry) in enumerate(rekeys, 1):
+        path = vault.receipts / f"{generation}{logkey.SUFFIX}"
+        try:
+            it = handover.verify(bytes(vault.disk.read(path)))
+        except (FileNotFoundError, KeysError) as error:
+            problems.append(f"{path}: {error}; delete it, and it is written anew")
+            continue
+        if (it.index, it.old.public, it.new.public) != (index, entry.old, entry.new):
+            problems.append(f"{path} is not the change of key that the log has")
+        yield it
+
+
+def _check_key(vault: Vault, it: Verified | Confirmed) -> None:
+    """Raises `Tampered` unless it was signed by the key that the log had then."""
+    if it.key != logkey.key_at(vault, it.index):
+        raise Tampered(f"it is signed by a key that the log did not have at entry {it.index}")
 
 
 def _check_extends(vault: Vault, old: Checkpoint) -> None:
@@ -253,6 +282,7 @@ def _file(vault: Vault, ledger: Ledger, artefact: Artefact) -> Iterator[str]:
 def _receipt_names(vault: Vault, ledger: Ledger) -> Iterator[str]:
     yield from (plan + confirm.RECEIPT for plan in ledger.erasures)
     yield from (plan + confirm.CONFIRMED for plan in ledger.confirmations)
+    yield from (path.name for path in logkey.settle(vault))
     if vault.ring.outstanding:  # else the caller has confirmed whatever bore a mark
         yield from (plan + confirm.MARK for plan in ledger.erasures)
 

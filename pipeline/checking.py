@@ -13,7 +13,7 @@ from keys.errors import Malformed
 from keys.note import VerifierKey
 from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, steps, verify_files
 from pipeline import audit as auditing
-from pipeline import proofs
+from pipeline import logkey, proofs
 from pipeline import restore as restoring
 from pipeline.commands import DONE, FAILED
 from pipeline.errors import Refused
@@ -51,7 +51,7 @@ def audit(options: Namespace) -> int:
     with acting(vault):
         result = auditing.audit(vault)
         copies = _states_in(vault, options.copy, {})
-        epoch, key = vault.ring.epoch, vault.signer().verifier.format()
+        epoch, key = vault.ring.epoch, logkey.signer(vault).verifier.format()
     proofs.audit(it, result, copies, epoch=epoch, log_key=key)
     return DOES_NOT_VERIFY if result.problems else DONE
 
@@ -61,8 +61,8 @@ def receipts(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     with acting(vault):
-        key, outstanding = vault.signer().verifier, sorted(vault.ring.outstanding)
-    found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust((key,)))
+        keys, outstanding = logkey.keys(vault), sorted(vault.ring.outstanding)
+    found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust(keys))
     proofs.receipts(it, found, outstanding)
     return DONE if all(outcome.verified for outcome in found) else DOES_NOT_VERIFY
 
@@ -80,7 +80,7 @@ def restore(options: Namespace) -> int:
 def _keys_of(vault: Vault) -> tuple[VerifierKey, ...]:
     """Returns the keys that a receipt of this vault may name."""
     with acting(vault):
-        return (vault.signer().verifier,)
+        return logkey.keys(vault)
 
 
 def _whose(outcome: Outcome, trust: Trust) -> str:

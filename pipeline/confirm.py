@@ -15,6 +15,7 @@ from keys.errors import Malformed
 from keys.model import Slot
 from keys.receipt import PENDING, Check, Statement, parse_receipt
 from keys.root import held_by
+from pipeline import logkey
 from pipeline.vault import Vault
 
 RECEIPT, CONFIRMED, MARK = ".receipt", ".confirmed", ".pending"
@@ -64,7 +65,7 @@ def _confirm(
         statement = _statement(vault, receipt, checks, tool(), clock())
         replace_file(vault.disk, mark, statement.encode())
         vault.log.append([statement.entry()])
-    proof = vault.log.prove(statement.position, vault.signer())
+    proof = vault.log.prove(statement.position, logkey.signer(vault))
     done = vault.receipts / (receipt.plan + CONFIRMED)
     replace_file(vault.disk, done, encode_confirmation(statement, proof))
     vault.disk.delete(mark)
@@ -77,7 +78,7 @@ def _statement(
         vault=receipt.vault,
         plan=receipt.plan,
         receipt=sha256(receipt.encode()).hexdigest(),
-        log_key=vault.signer().verifier.format(),
+        log_key=logkey.signer(vault).verifier.format(),
         tool=tool,
         confirmed_at=time,
         epoch=vault.ring.epoch,

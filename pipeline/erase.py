@@ -28,7 +28,7 @@ from keys.receipt import (
 )
 from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import confirm, livestate, machine, write
+from pipeline import confirm, livestate, logkey, machine, write
 from pipeline.errors import Refused
 from pipeline.plan import Plan
 from pipeline.vault import Vault, file_name
@@ -69,6 +69,7 @@ def settle(vault: Vault, clock: Clock) -> None:
     _delete_drafts(vault)
     write.settle(vault, lambda interaction: _discard(vault, interaction))
     vault.ring.catch_up()
+    logkey.settle(vault)
     confirm.confirm(vault, _tool, clock)
 
 
@@ -87,7 +88,7 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
         vault.disk.make_dir(vault.receipts)
         replace_file(vault.disk, draft, statement.encode())
     index = logged[0] if logged else vault.log.append([statement.entry()])
-    proof = vault.log.prove(index, vault.signer())
+    proof = vault.log.prove(index, logkey.signer(vault))
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
     confirm.expect(vault, statement)
     livestate.move_on(vault, statement)
@@ -138,7 +139,7 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
     return Statement(
         vault=vault.id.hex(),
         plan=plan.id.hex(),
-        log_key=vault.signer().verifier.format(),
+        log_key=logkey.signer(vault).verifier.format(),
         tool=_tool(),
         requested_at=plan.requested_at,
         erased_at=clock(),

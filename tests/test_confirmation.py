@@ -20,7 +20,7 @@ from keys.log import Log, signer_of
 from keys.model import VaultId
 from keys.receipt import CONFIRMED, PENDING, Check, Verified, verify
 from keys.verify import Outcome, main, verify_files
-from pipeline import confirm
+from pipeline import confirm, logkey
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
 from pipeline.plan import make_plan
@@ -178,6 +178,28 @@ def test_the_audit_names_a_confirmation_that_is_damaged(
         found = audit(vault)
     assert any(".confirmed" in row for row in found.problems)
     assert found.confirmations == 0
+
+
+def test_a_key_changed_in_between_is_followed(stick: Stick, done: Erasure) -> None:
+    """The receipt is under the first key, the confirmation under the second."""
+    vault = stick.vault()
+    with acting(vault, clock):
+        old = logkey.signer(vault).verifier
+        change = logkey.rotate(vault)
+    stick.put_in()
+    with acting(stick.vault(), clock):
+        pass
+    with acting(vault, clock):
+        assert (audit(vault).problems, audit(vault).confirmations) == ([], 1)
+    for trust in (Trust(), Trust((old,))):
+        (one,) = verify_files([done.receipt], trust)
+        assert one.verdict == CONFIRMED
+        assert one.confirmed
+        assert one.confirmed.key != old
+    change.unlink()
+    one, refused = verify_files([done.receipt], Trust())
+    assert (one.verdict, refused.verified) == (PENDING, None)
+    assert "different keys" in refused.problem
 
 
 # The stand-alone verifier

@@ -15,6 +15,7 @@ from keys.entry import (
     Entry,
     ErasedEntry,
     Noted,
+    RekeyEntry,
     SealedEntry,
     line_of,
     origin_of,
@@ -57,6 +58,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
         kinds,
         st.lists(interactions, min_size=1, max_size=3).map(tuple),
     ),
+    st.builds(RekeyEntry, numbers, hashes, hashes),
     st.builds(
         ConfirmedEntry,
         st.binary(min_size=16, max_size=16).map(PlanId),
@@ -141,6 +143,9 @@ REFUSED = {
     "confirm with a negative epoch": f"1 confirm {ID} -1 {HASH}",
     "confirm without a hash": f"1 confirm {ID} 1",
     "confirm with a word too many": f"1 confirm {ID} 1 {HASH} {HASH}",
+    "rekey without a generation": f"1 rekey {HASH} {HASH}",
+    "rekey with one key": f"1 rekey 1 {HASH}",
+    "rekey with three keys": f"1 rekey 1 {HASH} {HASH} {HASH}",
     "the first entry again": f"1 anechoic-log/1 {VAULT.hex()}",
     "another vault's first entry": f"0 anechoic-log/1 {ID}",
     "another first entry": f"0 create {ID} 0:{HASH}",
@@ -162,6 +167,7 @@ def test_line_is_refused(line: str) -> None:
         f"8 read history {ID} {ID}",
         f"{2**63 - 1} erase {ID} 1:2 {HASH}",
         f"9 confirm {ID} 3 {HASH}",
+        f"10 rekey 2 {HASH} {HASH}",
     ],
 )
 def test_line_is_read(line: str) -> None:

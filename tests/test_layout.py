@@ -27,6 +27,7 @@ pipeline.identity
 pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
 pipeline.livestate pipeline.confirm
+pipeline.logkey
 pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm
@@ -39,6 +40,7 @@ keys.verify
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
 keys.statefile keys.pagefile
 keys.attested
+keys.handover
 keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor keys.anchor.chip keys.anchor.blobs
@@ -51,18 +53,8 @@ DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.spl
 FREE_OF_STATE = {"keys"} | {
     f"keys.{name}"
     for name in (
-        *(
-            "verify",
-            "receipt",
-            "attested",
-            "confirmation",
-            "copies",
-            "entry",
-            "live",
-            "merkle",
-            "note",
-        ),
-        *("sealed", "secret", "model", "errors"),
+        *("verify", "receipt", "confirmation", "attested", "handover", "copies", "entry"),
+        *("live", "merkle", "note", "sealed", "secret", "model", "errors"),
     )
 }
 

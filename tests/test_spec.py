@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 import keys.pages
 import keys.ring
 import keys.root
-from keys import confirmation
+from keys import confirmation, handover
 from keys.anchor.file import FileAnchor
 from keys.confirmation import Confirmation, encode_confirmation
 from keys.durable import RealDisk
@@ -29,6 +29,7 @@ from keys.live import Change, root
 from keys.livetree import LiveTree
 from keys.log import Log, signer_of
 from keys.model import ArtefactId, Commitment, InteractionId, Label, PlanId, Slot, VaultId
+from keys.note import Signer
 from keys.pages import PageRef, seal_page
 from keys.receipt import (
     PENDING,
@@ -164,11 +165,15 @@ def log_blocks(folder: Path, header: Header) -> dict[str, bytes]:
     }
     said = make_confirmation(statement)
     index = log.append([said.entry()])
-    return {
-        **blocks,
+    blocks |= {
         "confirm-entry": last_line(folder),
         "confirmation": encode_confirmation(said, log.prove(index, signer)),
     }
+    following = signer_of(VAULT, bytearray(SIGNER_SEED), 1)
+    log.rekey(signer.verifier, following.verifier)
+    ((index, entry),) = log.rekeys()
+    proof = log.prove(index, signer, following)
+    return {**blocks, "handover": handover.encode(index, entry, proof)}
 
 
 def make_confirmation(of: Statement) -> Confirmation:
@@ -325,6 +330,14 @@ def test_the_confirmation_of_the_document_confirms_its_receipt() -> None:
     entry = it.statement.entry()
     assert isinstance(entry, ConfirmedEntry)
     assert blocks()["confirm-entry"].decode() == f"4 {entry.format()}\n"
+
+
+def test_the_handover_of_the_document_is_of_its_key() -> None:
+    it = handover.verify(blocks()["handover"])
+    assert it.old == verify(blocks()["receipt"]).key
+    assert (it.generation, it.index) == (1, 5)
+    seed = hkdf(SIGNER_SEED, b"anechoic-log/1 ed25519" + struct.pack(">Q", 1))
+    assert it.new == Signer(it.old.name, seed).verifier
 
 
 def test_the_live_roots_of_the_document_follow_by_its_words_alone() -> None:
