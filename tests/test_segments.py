@@ -2,14 +2,19 @@
 
 A recording is played on the simulated disk and stopped at each moment of each operation; what a
 power cut or the end of the process leaves is read back, and a new series goes on from there. The
-control is a writer that takes up a torn file under its own salt.
+control is a writer that takes up a torn file under its own salt. The vectors come from
+`vectors/make_segments.py`.
 """
 
 import itertools
+import json
+import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.durable import Buffer, Disk, RealDisk
-from keys.errors import Erased, Malformed, StateUnknown, Tampered
+from keys.errors import Erased, KeysError, Malformed, StateUnknown, Tampered
 from keys.model import ArtefactId, InteractionId, Slot, VaultId
 from keys.sealed import HEADER_SIZE, Opener, Sealer, _Stream, parse_header, seal
 from keys.secret import TAG_SIZE, Secret
@@ -34,6 +39,9 @@ from keys.segments import (
 )
 from tests.world.disk import Crash, Medium, SimulatedDisk, When
 
+VECTORS = Path(__file__).parent / "vectors"
+REFERENCE = runpy.run_path(str(VECTORS / "make_segments.py"))
+INDEX: dict[str, Any] = json.loads((VECTORS / "segments" / "segments.json").read_text())
 KEY = bytearray(range(32))
 HERE = Path("/capture")
 CHUNK = 1 << SEGMENT_CHUNK_LOG2
@@ -149,6 +157,37 @@ def test_series_beside_each_other_do_not_mix() -> None:
 def test_padding_fills_a_segment_up_to_whole_chunks(size: int) -> None:
     assert size <= pad_chunks(size) < size + CHUNK
     assert pad_chunks(size) % CHUNK == 0
+
+
+# Vectors
+
+
+def test_generator_reproduces_the_vectors() -> None:
+    built = REFERENCE["build"]()
+    assert {file.name for file in (VECTORS / "segments").iterdir()} == set(built)
+    for name, data in built.items():
+        assert (VECTORS / "segments" / name).read_bytes() == data, name
+
+
+@pytest.mark.parametrize("case", INDEX["cases"], ids=lambda case: case["name"])
+def test_vector(case: dict[str, Any]) -> None:
+    disk, row = empty_disk(), INDEX["series"]
+    for name, file in case["files"].items():
+        disk.write(HERE / name, 0, (VECTORS / "segments" / file).read_bytes())
+    vault, interaction, artefact = (
+        bytes.fromhex(row[name]) for name in ("vault", "interaction", "artefact")
+    )
+    ids = VaultId(vault), InteractionId(interaction), ArtefactId(artefact)
+    which = Series(*ids, Slot(row["slot"]))
+    if case["rejected_by"] is not None:
+        with pytest.raises(KeysError) as refusal:
+            read_back(disk, which)
+        expected = {"malformed": Malformed, "tampered": Tampered}[case["rejected_by"]]
+        assert type(refusal.value) is expected
+        return
+    found, ending = read_back(disk, which)
+    assert sha256(found).hexdigest() == case["content_sha256"]
+    assert ending.value == case["ending"]
 
 
 # The writer
