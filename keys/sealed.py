@@ -30,12 +30,14 @@ _HEADER = struct.Struct(">16s16s16s16s16sQB15x24s32s")
 HEADER_SIZE = _HEADER.size
 _SALT_AT = 104
 _TRAILER = struct.Struct(">Q")
+_COUNTER = struct.Struct(">IB")
 _PREFIX_SIZE = 7
 _DERIVED_SIZE = KEY_SIZE + _PREFIX_SIZE + 32
 _CHUNKS_MAX = 2**32
 
+Buffer = bytes | bytearray | memoryview
 Pad = Callable[[int], int]
-Read = Callable[[int, int], bytes | bytearray | memoryview]
+Read = Callable[[int, int], Buffer]
 """Returns as many bytes as asked for from an offset, or fewer at the end."""
 
 
@@ -104,7 +106,7 @@ class _Stream:
             self.commitment = bytes(view[KEY_SIZE + _PREFIX_SIZE :])
 
     def nonce(self, index: int, *, last: bool) -> bytes:
-        return self._prefix + struct.pack(">IB", index, last)
+        return self._prefix + _COUNTER.pack(index, last)
 
 
 class Sealer:
@@ -121,19 +123,22 @@ class Sealer:
         self.header = Header(label, chunk_log2, salt, self._stream.commitment)
         self._cipher = AESGCM(self._stream.file_key)
         self._chunk = Secret(1 << chunk_log2)
-        self._out = bytearray()
+        self._nonce, self._sealed_size = self._stream.nonce, (1 << chunk_log2) + TAG_SIZE
+        self._one = self._out = memoryview(bytearray(self._sealed_size))
         self._pad, self._filled, self._index, self._length = pad, 0, 0, 0
 
-    def update(self, data: bytes | bytearray | memoryview) -> memoryview:
+    def update(self, data: Buffer) -> memoryview:
         """Takes content and returns the sealed chunks that it completes, valid until the next call.
 
         A whole chunk can go at once: the length that `finish` adds always comes after it.
         """
         self._length += len(data)
-        view = memoryview(data).cast("B")
-        if self._filled == 0 and len(view) == len(self._chunk):
-            return self._seal_into(self._room(1), view, last=False)
-        return self._push(view)
+        if self._filled == 0 and len(data) == len(self._chunk):
+            nonce = self._nonce(self._index, last=False)
+            self._cipher.encrypt_into(nonce, data, None, self._one)
+            self._index += 1
+            return self._one
+        return self._push(memoryview(data))
 
     def finish(self) -> bytearray:
         """Pads, adds the length, marks the last chunk, and returns the end of the file."""
@@ -176,13 +181,13 @@ class Sealer:
         self._filled += len(data)
 
     def _room(self, chunks: int) -> memoryview:
-        if len(self._out) < chunks * (len(self._chunk) + TAG_SIZE):
-            self._out = bytearray(chunks * (len(self._chunk) + TAG_SIZE))
-        return memoryview(self._out)
+        if len(self._out) < chunks * self._sealed_size:
+            self._out = memoryview(bytearray(chunks * self._sealed_size))
+        return self._out
 
     def _seal_into(self, room: memoryview, plain: memoryview, *, last: bool) -> memoryview:
         out = room[: len(plain) + TAG_SIZE]
-        self._cipher.encrypt_into(self._stream.nonce(self._index, last=last), plain, None, out)
+        self._cipher.encrypt_into(self._nonce(self._index, last=last), plain, None, out)
         self._index, self._filled = self._index + 1, 0
         return out
 
@@ -215,7 +220,9 @@ class Opener:
         self._cipher = AESGCM(self._stream.file_key)
         self._read, self._body = read, size - HEADER_SIZE
         self._chunk_size = 1 << self.header.chunk_log2
-        self._count = -(-self._body // (self._chunk_size + TAG_SIZE))
+        self._sealed_size = self._chunk_size + TAG_SIZE
+        self._count = -(-self._body // self._sealed_size)
+        self._last, self._nonce = self._count - 1, self._stream.nonce
         self.length = self._true_length()
 
     def read(self, offset: int = 0, size: int | None = None) -> Secret:
@@ -227,16 +234,16 @@ class Opener:
 
     def read_into(self, offset: int, out: memoryview) -> None:
         """Fills `out` with content from `offset`, which must hold that much."""
-        at = 0
-        while at < len(out):
-            index, start = divmod(offset + at, self._chunk_size)
-            take = min(self._chunk_size - start, len(out) - at)
-            piece = out[at : at + take]
-            if take == self._chunk_size and index < self._count - 1:
-                self._open_into(index, piece)
-            else:
-                with self._open_chunk(index) as chunk:
-                    piece[:] = memoryview(chunk)[start : start + take]
+        size, end, at = self._chunk_size, len(out), 0
+        while at < end:
+            index, start = divmod(offset + at, size)
+            if not start and at + size <= end and index < self._last:
+                self._open_into(index, out if end == size else out[at : at + size])
+                at += size
+                continue
+            take = min(size - start, end - at)
+            with self._open_chunk(index) as chunk:
+                out[at : at + take] = memoryview(chunk)[start : start + take]
             at += take
 
     def __iter__(self) -> Iterator[Secret]:
@@ -259,8 +266,7 @@ class Opener:
         return length
 
     def _open_chunk(self, index: int) -> Secret:
-        whole = self._chunk_size + TAG_SIZE
-        size = self._body - index * whole if index == self._count - 1 else whole
+        size = self._body - index * self._sealed_size if index == self._last else self._sealed_size
         if size < TAG_SIZE:
             raise Tampered(f"chunk {index} of {self._count} is cut off")
         out = Secret(size - TAG_SIZE)
@@ -268,12 +274,12 @@ class Opener:
         return out
 
     def _open_into(self, index: int, out: memoryview) -> None:
-        offset = HEADER_SIZE + index * (self._chunk_size + TAG_SIZE)
-        sealed = self._read(offset, len(out) + TAG_SIZE)
-        if len(sealed) != len(out) + TAG_SIZE:
+        size = len(out) + TAG_SIZE
+        sealed = self._read(HEADER_SIZE + index * self._sealed_size, size)
+        if len(sealed) != size:
             raise Tampered("the sealed file is shorter than it was a moment ago")
         try:
-            nonce = self._stream.nonce(index, last=index == self._count - 1)
+            nonce = self._nonce(index, last=index == self._last)
             self._cipher.decrypt_into(nonce, sealed, None, out)
         except InvalidTag:
             raise Tampered(f"chunk {index} of {self._count} does not open") from None

@@ -105,7 +105,7 @@ class SegmentWriter:
         """Takes content; whole chunks of it are with the system on return, durable after `cut`."""
         with self._unless_it_fails():
             sealer = self._sealer or self._begin(self._series.part(self._number))
-            self._put(sealer.update(content))
+            self._put(sealer.update(memoryview(content).cast("B")))
 
     def cut(self) -> None:
         """Ends the segment under way, if there is one: all content so far is durable on return."""
