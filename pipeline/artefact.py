@@ -32,6 +32,10 @@ class Meta:
     source: str
     offset_ms: int
     recogniser: str
+    lost_ms: int = 0
+    """How much sound was lost on the way from the microphone: words may be missing."""
+    truncated: bool = False
+    """It was cut off while it was spoken, by a crash or a microphone that went away."""
 
     def encode(self) -> bytes:
         """Returns JSON."""

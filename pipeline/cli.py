@@ -18,6 +18,7 @@ from pathlib import Path
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
 _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
+    **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "mirror"), "pipeline.keeping"),
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
@@ -190,6 +191,23 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--jobs", type=_positive, default=_jobs(), metavar="N", help="processes that hear"
     )
     it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
+    _add_listening(commands)
+
+
+def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
+    it = _add(commands, "listen", "hear a microphone and seal what is said, until Ctrl-C")
+    it.add_argument("--device", metavar="NAME", help="a microphone, by its name or a part of it")
+    it.add_argument("--once", action="store_true", help="end after one utterance, or at Enter")
+    it.add_argument(
+        "--ephemeral", action="store_true", help="store nothing; k and Enter keeps the last"
+    )
+    it.add_argument("--profile", default="default", metavar="P", help="for whom it listens")
+    it.add_argument(
+        "--pause", type=_positive, default=416, metavar="MS", help="silence that ends an utterance"
+    )
+    it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
+    it = _add(commands, "devices", "list microphones")
+    it.add_argument("--levels", action="store_true", help="listen to each, and show how loud it is")
 
 
 def _jobs() -> int:
@@ -251,9 +269,7 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(acts, "list", "each way to the root, its anchors, their levels, and whether they are here")
     add = _add(acts, "add", "add a way to the root, or an anchor to a way")
     add.add_argument("spec", metavar="SPEC", help="file:DIR, keyring, tpm, or several joined by +")
-    add.add_argument(
-        "--to", metavar="ANCHOR", help="join it to this anchor: both are needed then"
-    )
+    add.add_argument("--to", metavar="ANCHOR", help="join it to this anchor: both are needed then")
     remove = _add(acts, "remove", "remove an anchor; its old shares are destroyed")
     remove.add_argument("name", metavar="ANCHOR", help="as in the list")
     _add(acts, "rotate", "give every anchor that is here a new share, and destroy the old")

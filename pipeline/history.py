@@ -70,6 +70,8 @@ class Detail:
 def rows(vault: Vault, which: Filter) -> Iterator[Row]:
     """Yields the living interactions that `which` takes, newest first, without logging a read."""
     for interaction in vault.interactions():
+        if vault.is_under_way(interaction):
+            continue  # it is being spoken: there is nothing to list yet
         try:
             meta = Meta.decode(vault.read(interaction, META))
             if which.takes(meta):
@@ -106,6 +108,8 @@ def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> l
     """Returns the rows of these interactions as far as their words live, logged as read."""
     found = []
     for interaction in interactions:
+        if vault.is_under_way(interaction):
+            continue
         with contextlib.suppress(Erased):
             found.append(_row(vault, interaction, Meta.decode(vault.read(interaction, META))))
     return _logged(vault, command, found)
@@ -122,8 +126,10 @@ def detail(vault: Vault, interaction: InteractionId) -> Detail:
 
 
 def _row(vault: Vault, interaction: InteractionId, meta: Meta) -> Row:
-    words = Transcript.decode(vault.read(interaction, TRANSCRIPT)).words
     living = tuple(a for a in vault.artefacts(interaction) if vault.is_live(a))
+    if meta.truncated and TRANSCRIPT not in {artefact.kind for artefact in living}:
+        return Row(interaction, meta, (), living)  # recovered, and not recognised yet
+    words = Transcript.decode(vault.read(interaction, TRANSCRIPT)).words
     return Row(interaction, meta, words, living)
 
 

@@ -37,6 +37,26 @@ class Recogniser(Protocol):
         ...
 
 
+class LiveRecogniser(Protocol):
+    """What turns an utterance into words while it is spoken."""
+
+    def take(self, pcm: NDArray[np.int16]) -> None:
+        """Take the next sound (int16 mono at `RATE_HZ`) of the utterance, or the first of one."""
+        ...
+
+    def so_far(self) -> str:
+        """Return the words heard so far in the utterance; later ones may replace them."""
+        ...
+
+    def finish(self) -> tuple[Word, ...]:
+        """End the utterance and return its words, none for mere noise."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget the utterance."""
+        ...
+
+
 class Stopped(PipelineError):
     """The recognition was stopped from outside, as by Ctrl-C, before it had a result."""
 
@@ -57,6 +77,7 @@ class Vosk:
         self._new: Callable[[], Any] = lambda: vosk.KaldiRecognizer(model, RATE_HZ)
         self._kaldi: Any = None
         self._heard_samples = 0
+        self._began_ms: float | None = None  # on its clock, of the utterance under way
         self._stopped = threading.Event()
         # Vosk loads some damaged models with no more than a message, and fails at the first use.
         with _overheard() as said_something:
@@ -78,27 +99,44 @@ class Vosk:
 
         Raises `Stopped` after `stop`.
         """
-        kaldi, offset_ms, shown = self._ready(), self._heard_samples * 1000 / RATE_HZ, ""
+        shown = ""
         for at in range(0, len(pcm), _SLICE_SAMPLES):
             if self._stopped.is_set():
-                self._kaldi = None
+                self.abandon()
                 raise Stopped("recognition was stopped")
-            piece = pcm[at : at + _SLICE_SAMPLES]
-            self._heard_samples += len(piece)
-            # What it returns is whether an end was heard. We know the ends, and not asking for a
-            # result then makes it go on with the same utterance.
-            kaldi.AcceptWaveform(piece.tobytes())
-            if on_partial and (now := json.loads(kaldi.PartialResult())["partial"]) != shown:
+            self.take(pcm[at : at + _SLICE_SAMPLES])
+            if on_partial and (now := self.so_far()) != shown:
                 shown = now
                 on_partial(shown)
-        return _words(json.loads(kaldi.FinalResult()), offset_ms)
+        return self.finish()
+
+    def take(self, pcm: NDArray[np.int16]) -> None:
+        if self._began_ms is None:
+            self._ready()
+            self._began_ms = self._heard_samples * 1000 / RATE_HZ
+        self._heard_samples += len(pcm)
+        # What it returns is whether an end was heard. We know the ends, and not asking for a
+        # result then makes it go on with the same utterance.
+        self._kaldi.AcceptWaveform(pcm.tobytes())
+
+    def so_far(self) -> str:
+        return str(json.loads(self._kaldi.PartialResult())["partial"]) if self._kaldi else ""
+
+    def finish(self) -> tuple[Word, ...]:
+        if self._began_ms is None:
+            return ()
+        began_ms, self._began_ms = self._began_ms, None
+        return _words(json.loads(self._kaldi.FinalResult()), began_ms)
+
+    def abandon(self) -> None:
+        self._kaldi, self._began_ms = None, None
 
     def stop(self) -> None:
         """Make the recognition running in another thread, and every later one, raise `Stopped`."""
         self._stopped.set()
 
-    def _ready(self) -> Any:  # noqa: ANN401 - Vosk has no types
-        """Return a recogniser at the beginning of an utterance.
+    def _ready(self) -> None:
+        """Have a recogniser at the beginning of an utterance.
 
         After a final result Vosk starts afresh, without adaptation to the last speaker, and keeps
         only the parts of the graph that it has expanded: utterances cost up to a third less than
@@ -107,7 +145,6 @@ class Vosk:
         if self._kaldi is None or self._heard_samples > _RENEW_SAMPLES:
             self._kaldi, self._heard_samples = self._new(), 0
             self._kaldi.SetWords(True)  # noqa: FBT003 - Vosk takes it by position only
-        return self._kaldi
 
 
 def _words(result: dict[str, Any], offset_ms: float) -> tuple[Word, ...]:

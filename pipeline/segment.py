@@ -73,6 +73,16 @@ class Segmenter:
         """Whether an utterance is open."""
         return bool(self._kept)
 
+    @property
+    def open_utterance(self) -> Utterance | None:
+        """What is kept so far of the utterance under way, pre-roll and silence included."""
+        return _utterance(self._kept) if self._kept else None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the open utterance has enough voice in it that it will not be dropped."""
+        return bool(self._kept) and self._is_long_enough()
+
     def feed(self, chunk: NDArray[np.int16], probability: float) -> Utterance | None:
         """Take the next `CHUNK_SAMPLES` samples; return the utterance that they complete, if any.
 
@@ -105,11 +115,8 @@ class Segmenter:
 
     def _close(self) -> Utterance | None:
         """End the open utterance; half of its silence at most becomes the next one's pre-roll."""
-        done = self._kept
-        spoken = dropwhile(lambda chunk: chunk.probability < self._set.start, done)  # no pre-roll
-        voiced = sum(map(self._voiced, spoken))
+        done, long_enough = self._kept, self._is_long_enough()
         spare = min(self._silent_tail() // 2, self._before.maxlen or 0)
-        long_enough = self._cut_off or voiced >= self._minimum
         self._kept, self._cut_off = [], False
         self._before.extend(done[len(done) - spare :])
         return _utterance(done[: len(done) - spare]) if long_enough else None
@@ -119,6 +126,10 @@ class Segmenter:
         at = len(self._kept) - self._window + _quietest(self._kept[-self._window :])
         done, self._kept, self._cut_off = self._kept[:at], self._kept[at:], True
         return _utterance(done)
+
+    def _is_long_enough(self) -> bool:
+        spoken = dropwhile(lambda chunk: chunk.probability < self._set.start, self._kept)
+        return self._cut_off or sum(map(self._voiced, spoken)) >= self._minimum  # without pre-roll
 
     def _voiced(self, chunk: "_Chunk") -> bool:
         return chunk.probability >= self._set.end

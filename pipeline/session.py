@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from keys.durable import Disk, RealDisk
 from keys.errors import AnchorFailure
-from keys.lock import locked
+from keys.lock import WAIT_S, locked
 from keys.log import Log
 from keys.mirror import MARK, MirroredDisk
 from keys.model import ID_SIZE, KEY_SIZE
@@ -46,9 +46,9 @@ def now_ms() -> str:
 
 
 @contextlib.contextmanager
-def acting(vault: Vault, clock: erase.Clock = now) -> Iterator[None]:
+def acting(vault: Vault, clock: erase.Clock = now, wait_s: float = WAIT_S) -> Iterator[None]:
     """Holds the vault for one act, after settling what a crash has left; raises `Busy`."""
-    with locked(vault.directory / "lock"):
+    with locked(vault.directory / "lock", wait_s):
         anchoring.follow(vault)
         vault.refresh()
         erase.settle(vault, clock)

@@ -150,6 +150,8 @@ class Vault:
             if artefact.kind != AUDIO and self.is_live(artefact):
                 self.open(artefact)  # the slot in a header is true only if the file opens with it
                 return artefact.slot
+        if self.is_under_way(interaction):
+            raise NotFound(f"interaction {interaction.hex()} is being spoken just now")
         if self._has_live_slot(interaction):
             raise NotFound(
                 f"the files of interaction {interaction.hex()} are missing, its key is not: "
@@ -166,6 +168,10 @@ class Vault:
         for _, entry in self.log.scan_back():
             if isinstance(entry, Created) and any(self.ring.is_live(s) for s, _ in entry.slots):
                 yield entry.interaction
+
+    def is_under_way(self, interaction: InteractionId) -> bool:
+        """Tells whether it is being spoken just now: what was left behind is settled before."""
+        return interaction.hex() in self.disk.names(self.capture)
 
     def last_slot_logged(self) -> int:
         """Returns the last slot that the log gives an owner, -1 when there is none."""

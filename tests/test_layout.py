@@ -17,9 +17,11 @@ pipeline.cli pipeline.web pipeline.wyoming
 pipeline.checking pipeline.keeping
 pipeline.commands
 pipeline.demo
+pipeline.microphone
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore
-pipeline.ingest pipeline.select
+pipeline.ingest pipeline.listen pipeline.select
+pipeline.safekeeping
 pipeline.history
 pipeline.session
 pipeline.anchoring pipeline.mirrors
@@ -31,6 +33,7 @@ pipeline.logkey
 pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm
+pipeline.recording pipeline.devices
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
 pipeline.sources pipeline.models pipeline.artefact
 pipeline.places pipeline.machine pipeline.terminal

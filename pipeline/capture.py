@@ -1,0 +1,102 @@
+"""What comes out of a microphone, whatever brings it: blocks, and word of what was lost or broke.
+
+Values and one pure measurement. Promises that sound lost on the way is noticed by the clock even
+where nobody reports it: a stream that delivers less than its rate has lost something. Refuses
+nothing. `devices.Microphone` is the source with a device; tests bring sources with a script.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WINDOW_S = 0.5
+_SPAN_S = 0.4
+_LEAST_LOSS_S = 0.08  # more than any block is late for longer than the window
+_DRIFT = 0.0005  # 500 ppm: a sound card's clock is not this far from the system's
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Block:
+    """The next sound: int16 mono at 16 kHz, and how much was lost just before it."""
+
+    pcm: "NDArray[np.int16]"
+    lost_ms: int = 0
+
+    def __repr__(self) -> str:
+        return f"Block(<redacted>, {len(self.pcm)} samples, lost_ms={self.lost_ms})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The microphone is away, and why; no block comes before `Back`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The microphone is there again."""
+
+
+Event = Block | Gone | Back
+
+
+class Source(Protocol):
+    """Brings sound until it is told to stop, or has no more."""
+
+    @property
+    def name(self) -> str:
+        """What the interactions from here name as their source."""
+        ...
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happens, in order; raise `NoAudioDevice` where it never began."""
+        ...
+
+
+class LossGauge:
+    """Measures loss by holding what arrived against the clock.
+
+    Lateness is when a block came less when its samples are due by the rate. A stall that is made
+    up for raises it for a moment; a loss raises it for good, so the least of half a second counts.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz, self._samples = rate_hz, 0
+        self._recent: deque[tuple[float, float]] = deque()
+        self._usual_s: float | None = None
+        self._flagged = False
+
+    def flag(self) -> None:
+        """Notes that the system reported a loss, of unknown length."""
+        self._flagged = True
+
+    def dropped(self, samples: int) -> None:
+        """Notes samples that came and were thrown away: they are not found again by the clock."""
+        self._samples += samples
+
+    def arrived(self, at_s: float, samples: int) -> int:
+        """Takes the time (monotonic, s) and length of a block; returns what was lost, in ms."""
+        self._samples += samples
+        self._recent.append((at_s, at_s - self._samples / self._rate_hz))
+        while at_s - self._recent[0][0] > _WINDOW_S:
+            self._recent.popleft()
+        if at_s - self._recent[0][0] < _SPAN_S:
+            return 0
+        return self._compare(min(late_s for _, late_s in self._recent))
+
+    def _compare(self, late_s: float) -> int:
+        if self._usual_s is None:
+            self._usual_s = late_s
+        more_s, flagged = late_s - self._usual_s, self._flagged
+        if more_s > _LEAST_LOSS_S or flagged:
+            self._usual_s, self._flagged = late_s, False
+            return max(1, round(more_s * 1000))
+        length_s = self._recent[-1][0] - self._recent[-2][0]
+        self._usual_s += min(more_s, _DRIFT * max(0.0, length_s))
+        return 0

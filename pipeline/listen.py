@@ -1,0 +1,274 @@
+"""Listening: from blocks of sound to interactions, while they are spoken.
+
+Promises that an utterance is safe second by second from the moment that it is certain to be one,
+that it becomes an interaction when it has words and leaves nothing when it has none, and that a
+microphone that goes away costs no more than what it did not bring. Needs no clock: time is in the
+samples. What becomes of the sound is the keeper's; what is shown of it is the door's.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline import write
+from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, decode_audio, encode_audio
+from pipeline.capture import Back, Block, Gone, Source
+from pipeline.hear import SpeechProbability
+from pipeline.model import RATE_HZ, Utterance, Word
+from pipeline.recognise import LiveRecogniser, Recogniser
+from pipeline.safekeeping import Keeper
+from pipeline.segment import CHUNK_SAMPLES, Endpointing, Segmenter
+from pipeline.session import acting
+from pipeline.vault import Vault
+
+LIVE = Endpointing(hang_over_ms=416)
+"""Sealed half a second after the end of speech, with what hearing the end and sealing take."""
+_PARTIAL_CHUNKS = 4  # 128 ms: how often the words may change
+_LOOK_BACK = 256  # interactions; those cut off are among the newest
+
+Wall = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Sound:
+    """The block that was just heard, for a level meter, and whether somebody speaks."""
+
+    pcm: NDArray[np.int16]
+    speaking: bool
+    lost_ms: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Partial:
+    """The words of the utterance under way so far."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Said:
+    """An utterance that has become an interaction, or with no id, one that is in memory alone."""
+
+    interaction: InteractionId | None
+    source: str
+    seconds: float
+    text: str
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An utterance that left nothing, and why."""
+
+    why: str
+
+
+Heard = Sound | Partial | Said | Dropped | Gone | Back
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """For whom is listened, with which model, where speech ends, and whether once is enough."""
+
+    profile: str
+    recogniser: str
+    once: bool = False
+    endpointing: Endpointing = LIVE
+
+
+def listen(
+    source: Source,
+    keeper: Keeper,
+    recogniser: LiveRecogniser,
+    probability: SpeechProbability,
+    request: Request,
+    wall: Wall = lambda: datetime.now(UTC),
+) -> Iterator[Heard]:
+    """Yields what happens until the source ends; the utterance under way then is completed.
+
+    Raises what stops it: `StateUnknown` when the disk fails, `NoAudioDevice` when it never began.
+    """
+    listener = _Listener(source, keeper, recogniser, probability, request, wall)
+    try:
+        for event in listener.events():
+            yield event
+            if request.once and isinstance(event, Said):
+                return
+    finally:
+        keeper.close()
+        recogniser.abandon()
+
+
+def complete(vault: Vault, recogniser: Recogniser) -> list[InteractionId]:
+    """Gives the newest interactions that were cut off the transcripts they lack; returns them."""
+    with acting(vault):
+        newest = islice(vault.interactions(), _LOOK_BACK)
+        lacking = [it for it in newest if _lacks_transcript(vault, it)]
+    return [it for it in lacking if _recognised(vault, it, recogniser)]
+
+
+def _lacks_transcript(vault: Vault, interaction: InteractionId) -> bool:
+    kinds = {a.kind for a in vault.artefacts(interaction) if vault.is_live(a)}
+    return kinds >= {AUDIO, META} and TRANSCRIPT not in kinds
+
+
+def _recognised(vault: Vault, interaction: InteractionId, recogniser: Recogniser) -> bool:
+    try:
+        with acting(vault):
+            pcm = decode_audio(vault.read(interaction, AUDIO))
+            vault.note("read", "recognise", [interaction])
+        words = recogniser.recognise(pcm)
+        with acting(vault):
+            write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))
+    except Erased:  # while it was recognised
+        return False
+    return True
+
+
+@dataclass(slots=True, repr=False)
+class _Take:
+    """The utterance under way."""
+
+    meta: Meta
+    is_kept: bool = False
+    is_forgotten: bool = False
+    lost_ms: int = 0
+    shown: str = ""
+    chunks: int = 0
+
+
+class _Listener:
+    def __init__(
+        self,
+        source: Source,
+        keeper: Keeper,
+        recogniser: LiveRecogniser,
+        probability: SpeechProbability,
+        request: Request,
+        wall: Wall,
+    ) -> None:
+        self._source, self._keeper, self._recogniser = source, keeper, recogniser
+        self._probability, self._request, self._wall = probability, request, wall
+        self._segmenter = Segmenter(request.endpointing)
+        self._rest = np.zeros(0, np.int16)
+        self._take: _Take | None = None
+
+    def events(self) -> Iterator[Heard]:
+        for event in self._source.events():
+            if isinstance(event, Block):
+                yield from self._block(event)
+            else:
+                yield from self._break_off(truncated=isinstance(event, Gone))
+                yield event
+        yield from self._break_off(truncated=False)
+
+    def _block(self, block: Block) -> Iterator[Heard]:
+        if self._take:
+            self._take.lost_ms += block.lost_ms
+        sound = np.concatenate([self._rest, block.pcm])
+        whole = len(sound) - len(sound) % CHUNK_SAMPLES
+        for chunk in sound[:whole].reshape(-1, CHUNK_SAMPLES):
+            yield from self._chunk(chunk)
+        self._rest = sound[whole:]
+        yield Sound(block.pcm, self._take is not None, block.lost_ms)
+
+    def _chunk(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:
+        done = self._segmenter.feed(chunk, self._probability(chunk))
+        if self._take is None:
+            if self._segmenter.speaking:
+                self._open()
+            return
+        yield from self._go_on(self._take, chunk)
+        if done or not self._segmenter.speaking:
+            yield from self._close(self._take, done)
+        if done and self._segmenter.speaking:  # it was too long and has been cut
+            self._open()
+
+    def _open(self) -> None:
+        """Begins with what was heard of it so far; it may yet be too short to be one."""
+        so_far = self._segmenter.open_utterance
+        assert so_far is not None, "somebody speaks"  # noqa: S101 - what the segmenter promises
+        started = self._wall() - timedelta(milliseconds=so_far.duration_ms)
+        at = started.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        meta = Meta(at, 0, self._request.profile, self._source.name, 0, self._request.recogniser)
+        self._take = _Take(meta)
+        self._recogniser.take(so_far.pcm)
+
+    def _go_on(self, take: _Take, chunk: NDArray[np.int16]) -> Iterator[Heard]:
+        """Takes the next chunk: first it is made safe, then it is recognised."""
+        if not take.is_forgotten:
+            try:
+                self._keep(take, chunk)
+            except Erased:
+                take.is_forgotten = True
+                self._recogniser.abandon()
+                yield Partial("")
+                yield Dropped("it was forgotten while it was spoken")
+                return
+            self._recogniser.take(chunk)
+            take.chunks += 1
+            if take.chunks % _PARTIAL_CHUNKS == 0:
+                yield from self._partial(take)
+
+    def _partial(self, take: _Take) -> Iterator[Partial]:
+        if (now := self._recogniser.so_far()) != take.shown:
+            take.shown = now
+            yield Partial(now)
+
+    def _keep(self, take: _Take, chunk: NDArray[np.int16]) -> None:
+        if take.is_kept:
+            self._keeper.add(chunk)
+        elif self._segmenter.is_certain and (so_far := self._segmenter.open_utterance):
+            self._keeper.begin(take.meta)
+            take.is_kept = True
+            self._keeper.add(so_far.pcm)
+
+    def _break_off(self, *, truncated: bool) -> Iterator[Heard]:
+        """Ends the utterance under way, because there is no more sound."""
+        done, self._rest = self._segmenter.flush(), np.zeros(0, np.int16)
+        if self._take:
+            yield from self._close(self._take, done, truncated=truncated)
+
+    def _close(
+        self, take: _Take, done: Utterance | None, *, truncated: bool = False
+    ) -> Iterator[Heard]:
+        self._take = None
+        if take.is_forgotten:
+            return
+        words = self._words(done)
+        if done is None or not words:
+            if take.is_kept:
+                self._keeper.cancel()
+            yield Dropped("there were no words in it")
+            return
+        meta = replace(
+            take.meta, duration_ms=done.duration_ms, lost_ms=take.lost_ms, truncated=truncated
+        )
+        yield self._finish(meta, done, words)
+
+    def _words(self, done: Utterance | None) -> tuple[Word, ...]:
+        """Ends the recognition; of an utterance that was cut, what is behind the cut is not its."""
+        if done is None:
+            self._recogniser.abandon()
+            return ()
+        return tuple(it for it in self._recogniser.finish() if it.start_ms < done.duration_ms)
+
+    def _finish(self, meta: Meta, done: Utterance, words: tuple[Word, ...]) -> Said | Dropped:
+        transcript = Transcript(words)
+        parts = [
+            (AUDIO, encode_audio(done.pcm)),
+            (TRANSCRIPT, transcript.encode()),
+            (META, meta.encode()),
+        ]
+        try:
+            interaction = self._keeper.finish(parts)
+        except Erased:
+            return Dropped("it was forgotten while it was recognised")
+        seconds = round(len(done.pcm) / RATE_HZ, 2)
+        return Said(interaction, meta.source, seconds, transcript.text, meta.truncated)

@@ -1,0 +1,170 @@
+"""Where an utterance goes while it is spoken: into a vault second by second, or nowhere but memory.
+
+Promises that after `finish` it is durable in the vault, after `cancel` nothing of it is left, and
+that `close`, whatever happened, leaves what was sealed for the next start. A vault that is busy
+costs no sound: it is taken up as soon as the vault is free. Refuses with what `write` refuses.
+"""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from keys.errors import Busy, Erased
+from keys.lock import WAIT_S
+from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot, VaultId
+from keys.sealed import CHUNK_LOG2, SALT_SIZE, Opener, pad_padme, seal
+from keys.secret import Secret, random_secret
+from pipeline import write
+from pipeline.artefact import Meta
+from pipeline.recording import Recording
+from pipeline.session import acting
+from pipeline.vault import Vault
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PATIENCE = 4  # times the wait for the lock, once the speaker is silent
+_NOWHERE = VaultId(bytes(ID_SIZE))
+
+
+class Keeper(Protocol):
+    """Keeps one utterance after the other; between `begin` and its end there is one."""
+
+    def begin(self, meta: Meta) -> None:
+        """Begin to keep an utterance, of which so much is known."""
+        ...
+
+    def add(self, pcm: "NDArray[np.int16]") -> None:
+        """Take its next sound; raise `Erased` where it was forgotten meanwhile."""
+        ...
+
+    def finish(self, parts: Sequence[write.Part]) -> InteractionId | None:
+        """Keep it as these parts; return its id where it is in a vault; raise `Erased`."""
+        ...
+
+    def cancel(self) -> None:
+        """Give it up and leave nothing of it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything, at once and whatever happened."""
+        ...
+
+
+class InVault:
+    """Keeps utterances in a vault."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._meta: Meta | None = None
+        self._recording: Recording | None = None
+        self._waiting: list[NDArray[np.int16]] = []
+
+    def begin(self, meta: Meta) -> None:
+        self._meta, self._waiting = meta, []
+        self._try_to_record()
+
+    def add(self, pcm: "NDArray[np.int16]") -> None:
+        self._waiting.append(pcm)
+        recording = self._recording or self._try_to_record()
+        if recording:
+            self._write(recording)
+
+    def finish(self, parts: Sequence[write.Part]) -> InteractionId | None:
+        try:
+            if self._recording is None:
+                with self._patiently():
+                    return write.create(self._vault, parts)
+            with self._patiently():
+                return write.finish(self._vault, self._recording, parts)
+        finally:
+            self.close()
+
+    def cancel(self) -> None:
+        if self._recording:
+            with self._patiently():
+                write.cancel(self._vault, self._recording)
+        self.close()
+        with self._patiently():
+            pass  # settling destroys the keys, and clears away
+
+    def close(self) -> None:
+        if self._recording:
+            self._recording.release()
+        self._recording, self._waiting = None, []
+
+    def _try_to_record(self) -> Recording | None:
+        assert self._meta is not None, "begin comes first"  # noqa: S101 - the order of calls
+        try:
+            with acting(self._vault, wait_s=0):
+                recording = self._recording = write.begin(self._vault)
+        except Busy:
+            return None
+        recording.start(self._meta, lambda: acting(self._vault, wait_s=0))
+        return recording
+
+    def _write(self, recording: Recording) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            for pcm in waiting:
+                recording.add(pcm)
+        except Erased:
+            self.close()
+            with self._patiently():
+                pass  # clears away what cannot be opened any more
+            raise
+
+    def _patiently(self) -> AbstractContextManager[None]:
+        return acting(self._vault, wait_s=_PATIENCE * WAIT_S)
+
+
+class InMemory:
+    """Keeps the last utterance in memory alone, sealed under a key that nothing else has."""
+
+    def __init__(self) -> None:
+        self._key: Secret | None = None
+        self._sealed: list[tuple[str, bytes]] = []
+
+    def begin(self, meta: Meta) -> None:
+        pass
+
+    def add(self, pcm: "NDArray[np.int16]") -> None:
+        pass
+
+    def finish(self, parts: Sequence[write.Part]) -> InteractionId | None:
+        self.close()
+        self._key = random_secret()
+        self._sealed = [(kind, self._seal(self._key, kind, content)) for kind, content in parts]
+        return None
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        """Destroys the key: what was sealed under it is gone."""
+        if self._key:
+            self._key.wipe()
+        self._key, self._sealed = None, []
+
+    def keep(self, vault: Vault) -> InteractionId | None:
+        """Seals the last utterance in a vault after all; None where there is none any more."""
+        if self._key is None:
+            return None
+        parts = [(kind, self._open(self._key, data)) for kind, data in self._sealed]
+        with acting(vault):
+            interaction = write.create(vault, parts)
+        self.close()
+        return interaction
+
+    @staticmethod
+    def _seal(key: Secret, kind: str, content: bytes) -> bytes:
+        ids = InteractionId(secrets.token_bytes(ID_SIZE)), ArtefactId(secrets.token_bytes(ID_SIZE))
+        label = Label(_NOWHERE, *ids, kind, Slot(0))
+        return seal(key, label, secrets.token_bytes(SALT_SIZE), content, pad_padme, CHUNK_LOG2)[1]
+
+    @staticmethod
+    def _open(key: Secret, data: bytes) -> bytes:
+        with Opener(key, lambda at, size: data[at : at + size], len(data)).read() as content:
+            return bytes(content)
