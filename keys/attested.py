@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
+from keys.cosignature import CosignerKey, times
 from keys.entry import NUMBER_END, Entry, line_of, origin_of, parse_id
 from keys.errors import Malformed, Tampered
 from keys.handover import Handover, route
@@ -62,6 +63,10 @@ class Trust:
     """Keys that are trusted for the log that they are named after, such as one's own vault's."""
     handovers: tuple[Handover, ...] = ()
     """Changes of logs' keys, each verified by itself; `refuse_forks` has held them together."""
+    seconds: tuple[CosignerKey, ...] = ()
+    """Second keys of logs: a checkpoint of that name has to bear the signature of one."""
+    witnesses: tuple[CosignerKey, ...] = ()
+    """Witnesses, each of which has to have cosigned."""
 
     def expected(self, origin: str) -> tuple[VerifierKey, ...]:
         """Returns the keys of which one must have signed for this log; none: any key."""
@@ -106,6 +111,21 @@ class Attested:
         if proof.extra is not None:  # nobody signs it, so anybody could have added it
             raise Malformed(f"the {what}'s proof carries extra data, and a {what} has none")
         return cls(statement, proof)
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A cosignature that holds, and the time that it says (seconds since 1970, 0 for none)."""
+
+    key: CosignerKey
+    seconds: int
+
+    @property
+    def when(self) -> str:
+        """The time in words."""
+        if not self.seconds:
+            return "at no stated time"
+        return datetime.fromtimestamp(self.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +196,41 @@ def checkpoint_of(trail: Trail, what: str, proof: LogProof, key: VerifierKey) ->
         f"its signature by key {key.id.hex()} holds (Ed25519)",
     )
     return checkpoint
+
+
+def cosigned(
+    trail: Trail, what: str, proof: LogProof, key: VerifierKey, trust: Trust
+) -> tuple[Cosignature, ...]:
+    """The steps "second signature" and "witnesses", for what was given: all of it has to hold."""
+    found = list[Cosignature]()
+    if seconds := [it for it in trust.seconds if it.name == key.name]:
+        trail.begin("second signature")
+        found += [Cosignature(it, at) for it in seconds for at in times(proof.checkpoint_note, it)]
+        if not found:
+            raise Tampered(f"the {what} bears no signature of the second key: {seconds[0]}")
+        named = [it.index for it in trust.handovers if it.new == key]
+        hashes = {it.second for it in trust.handovers if it.new == key}
+        in_log = any(one.key.hash in hashes for one in found)
+        trail.done(
+            "the same as the first signature, should that kind be broken one day",
+            *(f"the signature of {one.key}, which you gave, holds" for one in found),
+            *([f"the log named this key at entry {named[0]}"] if in_log else []),
+        )
+    if trust.witnesses:
+        trail.begin("witnesses")
+        seen = [_seen_by(what, proof, it) for it in trust.witnesses]
+        trail.done(
+            "that each of them saw this log, at this size and with this root",
+            *(f"the cosignature of {one.key} holds, made {one.when}" for one in seen),
+        )
+        found += seen
+    return tuple(found)
+
+
+def _seen_by(what: str, proof: LogProof, witness: CosignerKey) -> Cosignature:
+    if not (found := times(proof.checkpoint_note, witness)):
+        raise Tampered(f"the {what}'s checkpoint is not cosigned by {witness}")
+    return Cosignature(witness, max(found))
 
 
 def include(trail: Trail, what: str, proof: LogProof, checkpoint: Checkpoint, entry: Entry) -> None:

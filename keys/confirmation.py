@@ -18,6 +18,7 @@ from keys.attested import (
     check_leaves,
     check_time,
     checkpoint_of,
+    cosigned,
     decode_json,
     encode_json,
     form,
@@ -122,6 +123,7 @@ def verify(
     form(trail, "confirmation", len(statement.encode()))
     key = log_key_of(trail, "confirmation", statement, proof.index, trust).key
     checkpoint = checkpoint_of(trail, "confirmation", proof, key)
+    cosigned(trail, "confirmation", proof, key, trust)
     if statement.position != proof.index:
         raise Tampered(f"the confirmation is of place {statement.position}, not {proof.index}")
     include(trail, "confirmation", proof, checkpoint, statement.entry())

@@ -103,15 +103,20 @@ class ConfirmedEntry:
 
 @dataclass(frozen=True, slots=True)
 class RekeyEntry:
-    """A change of the log's key: the generation of the new one, and both public keys (32 bytes)."""
+    """A change of the log's key: the generation of the new one, and both public keys (32 bytes).
+
+    `second` is the SHA-256 of the ML-DSA-44 key that signs along from here on, if one does.
+    """
 
     generation: int
     old: bytes
     new: bytes
+    second: bytes = b""
 
     def format(self) -> str:
-        """Returns `rekey GENERATION OLD-KEY NEW-KEY`."""
-        return f"rekey {self.generation} {self.old.hex()} {self.new.hex()}"
+        """Returns `rekey GENERATION OLD-KEY NEW-KEY`, and the second key's hash."""
+        second = f" {self.second.hex()}" if self.second else ""
+        return f"rekey {self.generation} {self.old.hex()} {self.new.hex()}{second}"
 
 
 def origin_of(vault: VaultId) -> str:
@@ -136,7 +141,7 @@ def parse_line(line: bytes | bytearray, vault: VaultId) -> tuple[int, Entry]:
     try:
         number, text = bytes(line).decode("ascii").split(" ", 1)
         index, entry = _parse_number(number), _parse_entry(text.split(" "), vault)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise Malformed("a line of the log is not in its form") from error
     if line_of(index, entry) != line:
         raise Malformed(f"line {index} of the log is not in its canonical form")
@@ -170,7 +175,8 @@ def _parse_signed(act: str, rest: list[str]) -> Entry:
         epoch = Epoch(_parse_number(rest[1]))
         return ConfirmedEntry(PlanId(parse_id(rest[0])), epoch, parse_hash(rest[2]))
     if act == "rekey":
-        return RekeyEntry(_parse_number(rest[0]), parse_hash(rest[1]), parse_hash(rest[2]))
+        keys = [parse_hash(word) for word in rest[1:4]]
+        return RekeyEntry(_parse_number(rest[0]), *keys)
     raise Malformed("a line of the log is of no known kind")
 
 

@@ -25,6 +25,8 @@ class Handover:
     new: VerifierKey
     generation: int
     index: int
+    second: bytes = b""
+    """The hash of the second key from here on, if there is one."""
 
 
 def is_handover(data: bytes) -> bool:
@@ -61,7 +63,7 @@ def verify(data: bytes) -> Handover:
         raise Tampered("the handover's checkpoint is not the one right after its entry")
     leaf = leaf_hash(line_of(index, entry))
     verify_inclusion(leaf, index, checkpoint.size, proof.hashes, checkpoint.root)
-    return Handover(old, new, entry.generation, index)
+    return Handover(old, new, entry.generation, index, entry.second)
 
 
 def refuse_forks(handovers: Iterable[Handover]) -> None:

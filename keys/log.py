@@ -1,14 +1,16 @@
 """The log: an append-only Merkle log of content-free entries (SPEC section 5).
 
-`entries` holds one line an entry and is the truth; `hashes` holds the Merkle hashes, `keys` the
-lines that change the log's key, and both can always be made again from it. An entry is durable when
-`append` returns. All methods that write expect the caller to hold the vault's lock.
+`entries` holds one line an entry and is the truth; `hashes` holds the Merkle hashes and can always
+be made again from it. So can `log-keys` beside the log, which remembers the lines that change its
+key. An entry is durable when `append` returns. All methods that write expect the caller to hold
+the vault's lock.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import count, islice, takewhile
 from pathlib import Path
 
+from keys.cosignature import Cosigner, CosignerKey
 from keys.durable import Disk, replace_file
 from keys.entry import Begun, Entry, RekeyEntry, line_of, origin_of, parse_line
 from keys.errors import Malformed, Tampered
@@ -24,11 +26,13 @@ from keys.merkle import (
     tree_root,
 )
 from keys.model import VaultId
-from keys.note import Checkpoint, LogProof, Signer, VerifierKey, sign
+from keys.note import Checkpoint, LogProof, NoteSigner, Signer, VerifierKey, sign
 from keys.secret import derive
 
 _BLOCK = 1 << 16
 _HASHES_BLOCK = HASH_SIZE << 11
+_REMEMBER_AFTER = 256
+"""With so many entries not looked at, what was found in them is remembered."""
 _BATCH = 64
 """The most entries that are appended at once; so many are looked at again on opening."""
 
@@ -39,14 +43,14 @@ class Log:
     def __init__(self, disk: Disk, directory: Path, vault: VaultId) -> None:
         self._disk, self._directory, self._vault = disk, directory, vault
         self._entries, self._hashes = directory / "entries", directory / "hashes"
-        self._keys = directory / "keys"
+        self._keys = directory.with_name("log-keys")
+        self._rekeys: tuple[int, list[tuple[int, RekeyEntry]]] = (0, [])
         self.size, self._end = 0, 0
 
     def create(self) -> None:
         """Makes the log with its first entry."""
         self._disk.make_dir(self._directory)
         self._disk.sync_dir(self._directory.parent)
-        replace_file(self._disk, self._keys, b"")
         self.append([Begun(self._vault)])
         self._disk.sync_dir(self._directory)
 
@@ -55,6 +59,7 @@ class Log:
 
         Raises `Tampered` when the end of the log is not an entry of this vault.
         """
+        self._rekeys = (0, [])
         there = self._disk.size(self._entries) or 0
         if there:  # a killed process may have left the last lines in the system's cache alone
             self._disk.sync(self._entries)
@@ -107,35 +112,48 @@ class Log:
         """Tells whether this is entry `index`, by its hash alone: a log of any length is quick."""
         if not 0 <= index < self.size:
             return False
-        return self._read_hash(stored_index(0, index)) == leaf_hash(line_of(index, entry))
+        return self._leaf(index) == leaf_hash(line_of(index, entry))
 
     def rekeys(self) -> list[tuple[int, RekeyEntry]]:
         """Returns every change of the log's key with its index, oldest first.
 
-        From `keys`, of which only those lines count that the log has: a crash may have left one
-        that it has not. Where the file is missing, it is made again from the log.
+        What `log-keys` remembers counts as far as the log still is the one that it was made from;
+        the entries after that are looked at. So it may be missing, or of any age.
         """
-        if self._disk.size(self._keys) is None:
-            self._write_keys([(n, it) for n, it in self.scan() if isinstance(it, RekeyEntry)])
-        if self._disk.size(torn := self._keys.with_name("keys.new")) is not None:
-            self._disk.delete(torn)  # a change that a crash has cut off
-        lines = bytes(self._disk.read(self._keys)).splitlines()
-        found = (parse_line(line, self._vault) for line in lines)
-        return [(n, it) for n, it in found if isinstance(it, RekeyEntry) and self.has(n, it)]
+        if self._rekeys[0] != self.size:
+            found, position = self._remembered()
+            later = takewhile(lambda row: row[0] >= position, self.scan_back())
+            found += [(n, it) for n, it in later if isinstance(it, RekeyEntry)][::-1]
+            self._rekeys = self.size, found
+            if self.size - position >= _REMEMBER_AFTER:
+                head = f"{self.size} {self._leaf(self.size - 1).hex()}\n".encode()
+                data = head + b"".join(line_of(n, it) + b"\n" for n, it in found)
+                replace_file(self._disk, self._keys, data)
+        return self._rekeys[1]
 
-    def rekey(self, old: VerifierKey, new: VerifierKey) -> int:
+    def _remembered(self) -> tuple[list[tuple[int, RekeyEntry]], int]:
+        """Returns what `log-keys` says, and how many entries it knew then; nothing if it is off."""
+        try:
+            head, *lines = bytes(self._disk.read(self._keys)).splitlines()
+            position, leaf = int(head.split()[0]), head.split()[1].decode()
+            parsed = [parse_line(line, self._vault) for line in lines]
+        except (FileNotFoundError, ValueError, IndexError, Malformed):
+            return [], 0
+        rows = [(n, it) for n, it in parsed if isinstance(it, RekeyEntry) and self.has(n, it)]
+        is_of_it = 0 < position <= self.size and self._leaf(position - 1).hex() == leaf
+        return (rows, position) if is_of_it and len(rows) == len(parsed) else ([], 0)
+
+    def _leaf(self, index: int) -> Hash:
+        return self._read_hash(stored_index(0, index))
+
+    def rekey(self, old: VerifierKey, new: VerifierKey, second: CosignerKey | None = None) -> int:
         """Changes the log's key: from the next entry on it is `new`. Returns the entry's index.
 
-        1. `keys` has the line. 2. The log has it: a crash before leaves a line that does not count.
+        With a second key, that one signs along.
         """
-        known = self.rekeys()
-        entry = RekeyEntry(len(known) + 1, old.public, new.public)
-        self._write_keys([*known, (self.size, entry)])
+        along = second.hash if second else b""
+        entry = RekeyEntry(len(self.rekeys()) + 1, old.public, new.public, along)
         return self.append([entry])
-
-    def _write_keys(self, rows: Sequence[tuple[int, RekeyEntry]]) -> None:
-        data = b"".join(line_of(n, it) + b"\n" for n, it in rows)
-        replace_file(self._disk, self._keys, data)
 
     def root(self) -> Hash:
         """Returns the Merkle root of all entries."""
@@ -145,7 +163,7 @@ class Log:
         """Returns the proof that this log extends its own first `old_size` entries."""
         return consistency_proof(old_size, self.size, self._read_hash)
 
-    def prove(self, index: int, *signers: Signer, size: int | None = None) -> LogProof:
+    def prove(self, index: int, *signers: NoteSigner, size: int | None = None) -> LogProof:
         """Returns the proof that entry `index` is in the log, under a freshly signed checkpoint.
 
         With `size` it is that of the log as it was when it had so many entries.
@@ -154,7 +172,7 @@ class Log:
         hashes = tuple(inclusion_proof(index, size, self._read_hash))
         return LogProof(index, hashes, self.checkpoint(*signers, size=size))
 
-    def checkpoint(self, *signers: Signer, size: int | None = None) -> str:
+    def checkpoint(self, *signers: NoteSigner, size: int | None = None) -> str:
         """Returns the signed head of the log as a note, now or when it had `size` entries."""
         size = self.size if size is None else size
         root = tree_root(size, self._read_hash)
@@ -297,3 +315,10 @@ def signer_of(vault: VaultId, seed: bytearray, generation: int = 0) -> Signer:
     info = b"anechoic-log/1 ed25519" + generation.to_bytes(8)
     with derive(seed, b"", info) as own:
         return Signer(origin_of(vault), own)
+
+
+def second_signer_of(vault: VaultId, seed: bytearray, generation: int) -> Cosigner:
+    """Returns the second signer of a vault's log, of ML-DSA-44 (SPEC section 5.6)."""
+    info = b"anechoic-log/1 ml-dsa-44" + generation.to_bytes(8)
+    with derive(seed, b"", info) as own:
+        return Cosigner(origin_of(vault), own)

@@ -2,16 +2,16 @@
 
 It promises that whatever parses is formatted back to the same characters, that a text is returned
 only under a valid signature of a key the caller named, and that all else raises: `Malformed` for
-its shape, `Tampered` for its signatures. It implements c2sp.org/signed-note (Ed25519, type 0x01
-only), c2sp.org/tlog-checkpoint and c2sp.org/tlog-proof@v1, and reads no file and no clock. Nothing
-here may be changed without the vectors of `tests/vectors/notes`.
+its shape, `Tampered` for its signatures. It implements c2sp.org/signed-note (Ed25519, type 0x01;
+others are in `keys.cosignature`), c2sp.org/tlog-checkpoint and c2sp.org/tlog-proof@v1, and reads no
+file and no clock. Nothing here may be changed without the vectors of `tests/vectors/notes`.
 """
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -26,7 +26,7 @@ MAX_SIZE = 2**63 - 1
 """The largest tree size and leaf index, as in Go's tlog: both are an int64 there."""
 
 _ED25519 = b"\x01"
-_ID_SIZE = 4
+ID_SIZE = 4
 _KEY_SIZE = 32
 _PROOF_MARK = "c2sp.org/tlog-proof@v1"
 
@@ -47,7 +47,7 @@ class VerifierKey:
     public: bytes
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         _check(len(self.public) == _KEY_SIZE, "an Ed25519 public key has 32 bytes")
         # Under such a key one signature holds for many texts: it would commit its owner to nothing.
         # OpenSSL lets it pass. (Chalkias, Garillot, Nikolaenko: Taming the many EdDSAs, 2020.)
@@ -57,17 +57,15 @@ class VerifierKey:
     @property
     def id(self) -> bytes:
         """SHA-256(name || 0x0A || 0x01 || public key)[:4] (signed-note, "Ed25519 signatures")."""
-        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_ID_SIZE]
+        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:ID_SIZE]
 
     @classmethod
     def parse(cls, vkey: str) -> Self:
         """Read `name+hex id+base64(0x01 || public key)`; the id must be the key's own."""
-        parts = vkey.split("+", 2)  # a name holds no plus, base64 may
-        _check(len(parts) == 3, "a verifier key is name+id+key")
-        blob = _decode64(parts[2], "a verifier key's last part")
+        name, key_id, blob = parse_vkey(vkey)
         _check(blob[:1] == _ED25519, "a verifier key is not of type Ed25519 (0x01)")
-        key = cls(parts[0], blob[1:])
-        _check(parts[1] == key.id.hex(), "a verifier key's id is not that of its name and key")
+        key = cls(name, blob[1:])
+        _check(key_id == key.id.hex(), "a verifier key's id is not that of its name and key")
         return key
 
     def format(self) -> str:
@@ -80,6 +78,28 @@ class VerifierKey:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
         except InvalidSignature:
             raise Tampered(f"the signature of {self.name}+{self.id.hex()} does not hold") from None
+
+
+class NoteKey(Protocol):
+    """What a note's signature is checked with; `keys.cosignature` has another type of it."""
+
+    @property
+    def name(self) -> str:
+        """The name that stands in the signature line."""
+
+    @property
+    def id(self) -> bytes:
+        """The 4 bytes that stand before the signature."""
+
+    def verify(self, text: str, signature: bytes) -> None:
+        """Return only if the signature over `text` is of this key; raises Tampered."""
+
+
+class NoteSigner(Protocol):
+    """What signs a note."""
+
+    def signature_line(self, text: str) -> str:
+        """Return the signature line over `text`, with its newline."""
 
 
 class Signer:
@@ -107,28 +127,28 @@ class Signer:
         return f"— {self.verifier.name} {_encode64(blob)}\n"
 
 
-def sign(text: str, signers: Sequence[Signer]) -> str:
+def sign(text: str, signers: Sequence[NoteSigner]) -> str:
     """Return the note of `text`, which ends in a newline, signed by each of 1 to 100 signers."""
     _check_characters(text)
     note = text + "\n" + "".join(signer.signature_line(text) for signer in signers)
     # Without its newline, a text could end in lines that would be read as signatures.
-    _check(_split(note)[0] == text, "a note's text ends in a newline")
+    _check(split_note(note)[0] == text, "a note's text ends in a newline")
     return note
 
 
-def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
+def open_note(note: str, keys: Iterable[NoteKey]) -> str:
     """Return the text of `note` if every signature of a known key holds and there is at least one.
 
     Signatures of unknown keys are ignored, also when they share the name or the id of a known key.
     Raises Malformed, or Tampered when a signature does not hold or none is of a known key.
     """
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     known = _by_name_and_id(keys)
     verified = 0
     for name, blob in signatures:
-        key = known.get((name, blob[:_ID_SIZE]))
+        key = known.get((name, blob[:ID_SIZE]))
         if key is not None:
-            key.verify(text, blob[_ID_SIZE:])
+            key.verify(text, blob[ID_SIZE:])
             verified += 1
     if not verified:
         raise Tampered("the note bears no signature of a known key")
@@ -186,7 +206,7 @@ class LogProof:
         _check(len(self.hashes) <= MAX_SIZE.bit_length(), "a proof has at most 63 hashes")
         _check(all(len(h) == HASH_SIZE for h in self.hashes), "a proof's hash has 32 bytes")
         _check(self.extra != b"", "extra data is not empty when it is present")
-        Checkpoint.parse(_split(self.checkpoint_note)[0])
+        Checkpoint.parse(split_note(self.checkpoint_note)[0])
 
     @classmethod
     def parse(cls, proof: str) -> Self:
@@ -208,7 +228,16 @@ class LogProof:
         return "".join(f"{line}\n" for line in lines) + "\n" + self.checkpoint_note
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def parse_vkey(vkey: str) -> tuple[str, str, bytes]:
+    """Split `name+id+base64(type || key)` into name, id in hex, and type || key; Malformed."""
+    parts = vkey.split("+", 2)  # a name holds no plus, base64 may
+    _check(len(parts) == 3, "a verifier key is name+id+key")
+    blob = _decode64(parts[2], "a verifier key's last part")
+    _check(len(blob) > 1, "a verifier key is not of type Ed25519 (0x01), nor of any other")
+    return parts[0], parts[1], blob
+
+
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Split a note at its last empty line: its text, and (key name, id || signature) of each line.
 
     Nothing is verified yet. Raises Malformed.
@@ -225,14 +254,14 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
 def _parse_signature(line: str) -> tuple[str, bytes]:
     parts = line.split(" ")
     _check(len(parts) == 3 and parts[0] == "—", "a signature line is: dash, name, signature")
-    _check_name(parts[1])
+    check_name(parts[1])
     blob = _decode64(parts[2], "a signature")
-    _check(len(blob) > _ID_SIZE, "a signature is a key id of 4 bytes and at least one more")
+    _check(len(blob) > ID_SIZE, "a signature is a key id of 4 bytes and at least one more")
     return parts[1], blob
 
 
-def _by_name_and_id(keys: Iterable[VerifierKey]) -> dict[tuple[str, bytes], VerifierKey]:
-    known: dict[tuple[str, bytes], VerifierKey] = {}
+def _by_name_and_id(keys: Iterable[NoteKey]) -> dict[tuple[str, bytes], NoteKey]:
+    known: dict[tuple[str, bytes], NoteKey] = {}
     for key in keys:
         # The id is 32 bits: two keys can be made to share it, and then neither may win silently.
         same = known.setdefault((key.name, key.id), key) == key
@@ -254,7 +283,7 @@ def _check_characters(text: str) -> None:
     _check(all(c >= " " or c == "\n" for c in text), "no control characters but newline")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Demand a key name: not empty, no Unicode space, no plus (signed-note, "Format")."""
     _check_characters(name)
     usable = name != "" and "+" not in name and not any(c.isspace() for c in name)

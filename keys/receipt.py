@@ -13,11 +13,13 @@ from typing import Any, Self
 
 from keys.attested import (
     Attested,
+    Cosignature,
     Trail,
     Trust,
     check_leaves,
     check_time,
     checkpoint_of,
+    cosigned,
     decode_json,
     encode_json,
     form,
@@ -200,6 +202,8 @@ class Verified:
     index: int
     relation: str = ""
     """What the key is to the one trusted, where it is an earlier or later one of the log."""
+    cosignatures: tuple[Cosignature, ...] = ()
+    """Of the second keys and witnesses that were asked for."""
 
 
 def parse_receipt(data: bytes) -> Receipt:
@@ -214,9 +218,10 @@ def verify(
     """Verifies a receipt against what is trusted, or else against the key that it names itself.
 
     1. The form is exact. 2. The key is one trusted and is named after the vault. 3. The checkpoint
-    is signed by it and of this log. 4. The log holds the entry with the statement's hash. 5. The
-    live root before is of all entries ahead of that one, and exactly the slots listed changed from
-    it to the live root after (SPEC section 6.4). The trail is told of each.
+    is signed by it and of this log, and by every second key and witness asked for. 4. The log holds
+    the entry with the statement's hash. 5. The live root before is of all entries ahead of that
+    one, and exactly the slots listed changed from it to the live root after (SPEC section 6.4). The
+    trail is told of each.
     Raises `Malformed` or `Tampered`.
     """
     trail, trust = trail or Trail(), Trust.of(trust)
@@ -226,9 +231,10 @@ def verify(
     statement, proof = receipt.statement, receipt.proof
     named = log_key_of(trail, "receipt", statement, proof.index, trust)
     checkpoint = checkpoint_of(trail, "receipt", proof, named.key)
+    along = cosigned(trail, "receipt", proof, named.key, trust)
     include(trail, "receipt", proof, checkpoint, statement.entry())
     _verify_live(trail, statement, proof.index)
-    return Verified(statement, named.key, checkpoint, proof.index, named.relation)
+    return Verified(statement, named.key, checkpoint, proof.index, named.relation, along)
 
 
 def _verify_live(trail: Trail, statement: Statement, index: int) -> None:

@@ -14,7 +14,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,10 +22,11 @@ from keys import confirmation, handover
 from keys.attested import Trail, Trust
 from keys.confirmation import Confirmed, is_confirmation
 from keys.copies import ERASED, UNKNOWN, Found, find_sealed
+from keys.cosignature import ML_DSA_44, CosignerKey
 from keys.errors import KeysError, Malformed, Tampered
 from keys.handover import is_handover
 from keys.model import Label
-from keys.note import VerifierKey
+from keys.note import VerifierKey, parse_vkey
 from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
@@ -50,6 +51,18 @@ class Outcome:
         """What the receipt says of its erasure, with what a confirmation says of it since."""
         stated = self.verified.statement.verdict if self.verified else ""
         return CONFIRMED if self.confirmed else stated
+
+
+def trust_in(log_keys: Iterable[str], witnesses: Iterable[str]) -> Trust:
+    """Returns the trust in keys as they are written, each of its type; raises `Malformed`."""
+    first, second = list[VerifierKey](), list[CosignerKey]()
+    for text in log_keys:
+        if parse_vkey(text)[2][0] == ML_DSA_44:
+            second.append(CosignerKey.parse(text))
+        else:
+            first.append(VerifierKey.parse(text))
+    cosigners = tuple(map(CosignerKey.parse, witnesses))
+    return Trust(tuple(first), seconds=tuple(second), witnesses=cosigners)
 
 
 def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:
@@ -159,6 +172,7 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
     return [
         f"{outcome.path}: verifies, {outcome.verdict}{_by(outcome.confirmed)}",
         f"  log key   {it.key.format()} ({it.relation or whose_key})",
+        *(f"  cosigned  by {one.key}, {one.when}" for one in it.cosignatures),
         f"  log       entry {it.index} of {it.checkpoint.size}, root {it.checkpoint.root.hex()}",
         f"  erased    {len(statement.erased)} interaction(s), {files} sealed file(s)",
         f"  when      {statement.erased_at}, epoch {statement.epoch_from} to {statement.epoch_to}",
@@ -210,6 +224,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "log_key": it.key.format(),
         "index": it.index,
         "size": it.checkpoint.size,
+        "cosignatures": [{"key": str(one.key), "time": one.when} for one in it.cosignatures],
         "statement": json.loads(it.statement.encode()),
         **_confirmed_json(outcome.confirmed),
     }
@@ -226,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verifier; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        outcomes = verify_files(options.receipts, Trust(tuple(options.log_key)))
+        outcomes = verify_files(options.receipts, trust_in(options.log_key, options.witness))
         copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     except FileNotFoundError as error:
         sys.stderr.write(printable(f"no such file: {error.filename}") + "\n")
@@ -272,25 +287,32 @@ def printable(line: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="keys.verify", description="Verify erasure receipts.")
     parser.add_argument("receipts", metavar="RECEIPT", nargs="+", type=Path)
-    parser.add_argument(
-        "--log-key",
-        metavar="VKEY",
-        type=_log_key,
-        action="append",
-        default=[],
-        help="a log key that you trust",
+    keys = (
+        ("--log-key", _log_key, "a log key that you trust, of Ed25519 or ML-DSA-44"),
+        ("--witness", _witness, "a witness who must have cosigned"),
     )
+    for name, kind, what in keys:
+        parser.add_argument(name, metavar="VKEY", type=kind, action="append", default=[], help=what)
     parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
     parser.add_argument("--explain", action="store_true", help="say what each step compared")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
 
 
-def _log_key(text: str) -> VerifierKey:
+def _log_key(text: str) -> str:
+    return _checked(text, lambda it: trust_in([it], []))
+
+
+def _witness(text: str) -> str:
+    return _checked(text, CosignerKey.parse)
+
+
+def _checked(text: str, parse: Callable[[str], object]) -> str:
     try:
-        return VerifierKey.parse(text)
+        parse(text)
     except Malformed as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 if __name__ == "__main__":

@@ -31,10 +31,20 @@ from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.vault import Artefact, Vault, file_name
 from pipeline.write import LATE
 
-_KNOWN = {"vault.json", "lock", "ring", "log", "sealed", "capture", "receipts", DIRECTORY}
+_KNOWN = {
+    "vault.json",
+    "lock",
+    "ring",
+    "log",
+    "log-keys",
+    "sealed",
+    "capture",
+    "receipts",
+    DIRECTORY,
+}
 _IN_RING = re.compile(r"pages|state-[0-9]{20}")
 _IN_LIVE = re.compile(r"head|level-[0-9]{2}")
-_IN_LOG = re.compile(r"entries|hashes|keys")
+_IN_LOG = re.compile(r"entries|hashes")
 
 
 @dataclass(slots=True)
@@ -166,7 +176,7 @@ def _handovers(vault: Vault, problems: list[str]) -> Iterator[Handover]:
     """Yields the changes of the log's key that the log has, each as its handover says it."""
     rekeys = [(n, it) for n, it in vault.log.scan() if isinstance(it, RekeyEntry)]
     if rekeys != vault.log.rekeys():
-        problems.append(f"{vault.directory / 'log' / 'keys'} is not what the log says: delete it")
+        problems.append(f"{vault.directory / 'log-keys'} is not what the log says: delete it")
     for generation, (index, entry) in enumerate(rekeys, 1):
         path = vault.receipts / f"{generation}{logkey.SUFFIX}"
         try:

@@ -5,13 +5,24 @@ As in `pipeline/commands.py`, each opens the vault, calls the act, and shows the
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from keys.attested import Trust
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
 from keys.note import VerifierKey
-from keys.verify import GIVEN, NAMED, Outcome, as_json, explain, states, steps, verify_files
+from keys.verify import (
+    GIVEN,
+    NAMED,
+    Outcome,
+    as_json,
+    explain,
+    states,
+    steps,
+    trust_in,
+    verify_files,
+)
 from pipeline import audit as auditing
 from pipeline import logkey, proofs
 from pipeline import restore as restoring
@@ -28,9 +39,9 @@ DOES_NOT_VERIFY = 5
 def verify(options: Namespace) -> int:
     """Checks receipts without a vault; where there is one, tells live from unknown as well."""
     it = Terminal(as_json=options.json)
-    given = _log_keys(options.log_key)
+    trust = _trust(options)
     vault = the_vault_if_any(options, it)
-    trust = Trust(given, _keys_of(vault) if vault else ())
+    trust = replace(trust, known=_keys_of(vault) if vault else ())
     outcomes = verify_files(options.receipts, trust)
     copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     if vault:
@@ -100,9 +111,9 @@ def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> li
     ]
 
 
-def _log_keys(texts: str | list[str] | None) -> tuple[VerifierKey, ...]:
+def _trust(options: Namespace) -> Trust:
+    keys, witnesses = options.log_key or [], getattr(options, "witness", None) or []
     try:
-        rows = [texts] if isinstance(texts, str) else texts or []
-        return tuple(VerifierKey.parse(text) for text in rows)
+        return trust_in([keys] if isinstance(keys, str) else keys, witnesses)
     except Malformed as error:
-        raise Refused(f"--log-key: {error}") from error
+        raise Refused(f"--log-key or --witness: {error}") from error

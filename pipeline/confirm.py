@@ -65,7 +65,7 @@ def _confirm(
         statement = _statement(vault, receipt, checks, tool(), clock())
         replace_file(vault.disk, mark, statement.encode())
         vault.log.append([statement.entry()])
-    proof = vault.log.prove(statement.position, logkey.signer(vault))
+    proof = vault.log.prove(statement.position, *logkey.signers(vault))
     done = vault.receipts / (receipt.plan + CONFIRMED)
     replace_file(vault.disk, done, encode_confirmation(statement, proof))
     vault.disk.delete(mark)

@@ -88,7 +88,7 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
         vault.disk.make_dir(vault.receipts)
         replace_file(vault.disk, draft, statement.encode())
     index = logged[0] if logged else vault.log.append([statement.entry()])
-    proof = vault.log.prove(index, logkey.signer(vault))
+    proof = vault.log.prove(index, *logkey.signers(vault))
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
     confirm.expect(vault, statement)
     livestate.move_on(vault, statement)

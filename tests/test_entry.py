@@ -58,7 +58,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
         kinds,
         st.lists(interactions, min_size=1, max_size=3).map(tuple),
     ),
-    st.builds(RekeyEntry, numbers, hashes, hashes),
+    st.builds(RekeyEntry, numbers, hashes, hashes, hashes | st.just(b"")),
     st.builds(
         ConfirmedEntry,
         st.binary(min_size=16, max_size=16).map(PlanId),
@@ -145,7 +145,7 @@ REFUSED = {
     "confirm with a word too many": f"1 confirm {ID} 1 {HASH} {HASH}",
     "rekey without a generation": f"1 rekey {HASH} {HASH}",
     "rekey with one key": f"1 rekey 1 {HASH}",
-    "rekey with three keys": f"1 rekey 1 {HASH} {HASH} {HASH}",
+    "rekey with four keys": f"1 rekey 1 {HASH} {HASH} {HASH} {HASH}",
     "the first entry again": f"1 anechoic-log/1 {VAULT.hex()}",
     "another vault's first entry": f"0 anechoic-log/1 {ID}",
     "another first entry": f"0 create {ID} 0:{HASH}",
@@ -168,6 +168,7 @@ def test_line_is_refused(line: str) -> None:
         f"{2**63 - 1} erase {ID} 1:2 {HASH}",
         f"9 confirm {ID} 3 {HASH}",
         f"10 rekey 2 {HASH} {HASH}",
+        f"11 rekey 3 {HASH} {HASH} {HASH}",
     ],
 )
 def test_line_is_read(line: str) -> None:

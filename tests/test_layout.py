@@ -43,7 +43,7 @@ keys.verify
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
 keys.statefile keys.pagefile
 keys.attested
-keys.handover
+keys.handover keys.cosignature
 keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor keys.anchor.chip keys.anchor.blobs
@@ -56,7 +56,16 @@ DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.spl
 FREE_OF_STATE = {"keys"} | {
     f"keys.{name}"
     for name in (
-        *("verify", "receipt", "confirmation", "attested", "handover", "copies", "entry"),
+        *(
+            "verify",
+            "receipt",
+            "confirmation",
+            "attested",
+            "cosignature",
+            "handover",
+            "copies",
+            "entry",
+        ),
         *("live", "merkle", "note", "sealed", "secret", "model", "errors"),
     )
 }
