@@ -28,6 +28,7 @@ from keys.sealed import Header
 from keys.secret import commitment
 from pipeline import confirm, logkey
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
+from pipeline.recording import names_held
 from pipeline.vault import Artefact, Vault, file_name
 from pipeline.write import LATE
 
@@ -303,7 +304,7 @@ def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:
         vault.directory / "ring": _IN_RING.fullmatch,
         vault.directory / "log": _IN_LOG.fullmatch,
         vault.directory / DIRECTORY: _IN_LIVE.fullmatch,
-        vault.capture: lambda _: False,  # the caller has settled what was half-made
+        vault.capture: names_held(vault).__contains__,  # all else half-made has been settled
         vault.receipts: set(_receipt_names(vault, ledger)).__contains__,
     }
     for directory, is_known in known.items():

@@ -116,6 +116,11 @@ def held(vault: Vault) -> set[InteractionId]:
     return found
 
 
+def names_held(vault: Vault) -> set[str]:
+    """Returns the names in `capture/` that belong to what living processes record."""
+    return {name for it in held(vault) for name in (it.hex(), it.hex() + _HOLD)}
+
+
 def segment_files(vault: Vault, interaction: InteractionId) -> list[str]:
     """Returns the names of all segments beside the mark."""
     mark = mark_of(vault, interaction)

@@ -75,6 +75,7 @@ class Shell:
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
+            "PULSE_SERVER": "none",  # its client library makes a folder when it looks for one
         }
         return {"PATH": os.environ["PATH"], **ours, **self.more}
 
