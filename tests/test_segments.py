@@ -9,6 +9,8 @@ control is a writer that takes up a torn file under its own salt. The vectors co
 import itertools
 import json
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -583,3 +585,36 @@ def test_a_salt_that_repeats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     writer.write(content(5000))
     with pytest.raises(AssertionError, match="used twice"):
         SegmentWriter(empty_disk(), HERE, key, series()).write(content(5000))
+
+
+# A real process, killed while it records
+
+RECORDER = """
+import sys
+from pathlib import Path
+from keys.durable import RealDisk
+from keys.secret import Secret
+from keys.segments import SegmentWriter
+from tests.test_segments import KEY, content, series
+
+writer = SegmentWriter(RealDisk(), Path(sys.argv[1]), lambda: Secret(KEY), series())
+for at in range(0, 10**9, 1600):
+    writer.write(content(1600, at))
+    if at % 16000 == 14400:
+        writer.cut()
+        print(at + 1600, flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 2, 5, 12])
+def test_a_killed_process_loses_no_segment(lines: int, tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-c", RECORDER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as recorder:
+        assert recorder.stdout is not None
+        durable = [int(recorder.stdout.readline()) for _ in range(lines)][-1]
+        recorder.kill()
+    found, ending = read_back(RealDisk(), directory=tmp_path)
+    assert len(found) >= durable >= 16000 * lines
+    assert found == content(len(found))
+    assert ending is not Ending.CLOSED
