@@ -6,23 +6,18 @@ a `Trail` what it compares and what that proves, so that the explanation of a ve
 the code that reached it. Pure; a step may be added, none may be left out.
 """
 
-import contextlib
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from keys.cosignature import CosignerKey, times
-from keys.entry import NUMBER_END, Entry, line_of, origin_of, parse_id
+from keys.entry import Entry, line_of, origin_of, parse_id
 from keys.errors import Malformed, Tampered
 from keys.handover import Handover, route
 from keys.merkle import leaf_hash, verify_inclusion
 from keys.model import VaultId
 from keys.note import Checkpoint, LogProof, VerifierKey, open_note
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,60 +248,3 @@ def form(trail: Trail, what: str, size: int) -> None:
         f"the file is a statement of {size} bytes, an empty line, and a proof",
         "written again from what was read, the statement has the same bytes",
     )
-
-
-def encode_json(mark: str, row: Mapping[str, object]) -> bytes:
-    """Returns canonical JSON: the format first, members in order, two spaces, ASCII."""
-    return json.dumps({"format": mark, **row}, indent=2).encode("ascii")
-
-
-def decode_json(mark: str, data: bytes) -> dict[str, Any]:
-    """Returns the members without the format; raises ValueError, TypeError, KeyError and such."""
-    row: dict[str, Any] = json.loads(data.decode("ascii"))
-    if row.pop("format") != mark:
-        raise Malformed(f"not of the format {mark}")
-    return row
-
-
-@contextlib.contextmanager
-def parsing(what: str) -> Iterator[None]:
-    """Turns whatever JSON of another shape raises into `Malformed`."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise Malformed(f"the {what}'s statement is not in its form") from error
-
-
-def check_leaves(statement: object) -> None:
-    """Raises `Malformed` where a text or number anywhere in a dataclass is not what its type is."""
-    for wanted, value in _leaves(statement):
-        # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach
-        # the terminal of whoever verifies, nor a half of a surrogate pair.
-        if type(value) is not wanted:
-            raise Malformed(f"the statement has {type(value)}, expected {wanted}")
-        if isinstance(value, str) and not value.isprintable():
-            raise Malformed("a text in the statement has characters that do not print")
-        if isinstance(value, int) and not 0 <= value < NUMBER_END:
-            raise Malformed("a number in the statement is not from 0 to 2^63-1")
-
-
-def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
-    """Yields every text and number in a value, with the type it must be of."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif is_dataclass(value):
-        for it in fields(value):
-            yield from _leaves(getattr(value, it.name), it.type)
-    else:
-        yield wanted, value
-
-
-def check_time(time: str) -> None:
-    """Raises `Malformed` for anything but a real time such as 2026-01-31T12:00:00Z."""
-    try:
-        datetime.fromisoformat(time)
-    except ValueError:
-        time = ""
-    if not _TIME.fullmatch(time):
-        raise Malformed("the statement's times are not of the form 2026-01-31T12:00:00Z")

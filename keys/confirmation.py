@@ -15,17 +15,13 @@ from keys.attested import (
     Attested,
     Trail,
     Trust,
-    check_leaves,
-    check_time,
     checkpoint_of,
     cosigned,
-    decode_json,
-    encode_json,
     form,
     include,
     log_key_of,
-    parsing,
 )
+from keys.canonical import check_leaves, check_time, decode_json, encode_json, parsing
 from keys.entry import ConfirmedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.handover import Handover, route

@@ -16,17 +16,13 @@ from keys.attested import (
     Cosignature,
     Trail,
     Trust,
-    check_leaves,
-    check_time,
     checkpoint_of,
     cosigned,
-    decode_json,
-    encode_json,
     form,
     include,
     log_key_of,
-    parsing,
 )
+from keys.canonical import check_leaves, check_time, decode_json, encode_json, parsing
 from keys.entry import ErasedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.live import verify_change

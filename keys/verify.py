@@ -1,7 +1,8 @@
 """The stand-alone verifier: `python -m keys.verify RECEIPT… [--log-key VKEY]… [--copy PATH]…`.
 
 Needs no vault, no anchor and no network, and never touches the state of whoever signed. To trust a
-verdict, read this file, then `receipt.verify` with the steps in `attested.py`, and what these call:
+verdict, read this file and `outcome.py`, then `receipt.verify` with its steps in `attested.py`, and
+what these call:
 `merkle.verify_inclusion`, `live.verify_change` and `note.open_note`. With `--explain` every step
 says what it compared and what that proves, as it is done, and a refusal says where it stopped. A
 confirmation (`confirmation.py`) and a change of the log's key (`handover.py`) are given as further
@@ -14,149 +15,20 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from keys import confirmation, handover
-from keys.attested import Trail, Trust
-from keys.confirmation import Confirmed, is_confirmation
-from keys.copies import ERASED, UNKNOWN, Found, find_sealed
-from keys.cosignature import ML_DSA_44, CosignerKey
-from keys.errors import KeysError, Malformed, Tampered
-from keys.handover import is_handover
-from keys.model import Label
-from keys.note import VerifierKey, parse_vkey
-from keys.receipt import CONFIRMED, DOES_NOT_PROVE, PROVES, Statement, Verified, verify
+from keys.confirmation import Confirmed
+from keys.copies import find_sealed
+from keys.cosignature import CosignerKey
+from keys.errors import Malformed
+from keys.outcome import Outcome, states, trust_in, verify_files
+from keys.receipt import DOES_NOT_PROVE, PROVES
 
 OK, NO_FILE, DOES_NOT_VERIFY = 0, 3, 5
-CONFIRMATION_SUFFIX, HANDOVER_SUFFIX = ".confirmed", ".rekey"
 GIVEN = "given by you"
 _HEAD = 12
 NAMED = "named by the receipt itself: compare it yourself"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file: verified, or the reason why not; and by which steps."""
-
-    path: Path
-    verified: Verified | None
-    problem: str = ""
-    trail: Trail = field(default_factory=Trail)
-    confirmed: Confirmed | None = None
-
-    @property
-    def verdict(self) -> str:
-        """What the receipt says of its erasure, with what a confirmation says of it since."""
-        stated = self.verified.statement.verdict if self.verified else ""
-        return CONFIRMED if self.confirmed else stated
-
-
-def trust_in(log_keys: Iterable[str], witnesses: Iterable[str]) -> Trust:
-    """Returns the trust in keys as they are written, each of its type; raises `Malformed`."""
-    first, second = list[VerifierKey](), list[CosignerKey]()
-    for text in log_keys:
-        if parse_vkey(text)[2][0] == ML_DSA_44:
-            second.append(CosignerKey.parse(text))
-        else:
-            first.append(VerifierKey.parse(text))
-    cosigners = tuple(map(CosignerKey.parse, witnesses))
-    return Trust(tuple(first), seconds=tuple(second), witnesses=cosigners)
-
-
-def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:
-    """Verifies receipts, with the confirmations and handovers given or lying beside them.
-
-    Each receipt has an outcome, and so has each confirmation that is refused or of none of them,
-    and each handover that is refused: a refusal is an outcome with its reason, never an exception.
-    Raises OSError.
-    """
-    files = {path: path.read_bytes() for path in dict.fromkeys([*paths, *_beside(paths)])}
-    trust, refused = _with_handovers(files, trust)
-    rest = {path: data for path, data in files.items() if not is_handover(data)}
-    receipts = {path: data for path, data in rest.items() if not is_confirmation(data)}
-    outcomes = [_receipt(path, data, trust) for path, data in receipts.items()]
-    for path in rest.keys() - receipts.keys():
-        outcomes = _confirm(outcomes, path, rest[path], trust)
-    return outcomes + refused
-
-
-def _with_handovers(files: Mapping[Path, bytes], trust: Trust) -> tuple[Trust, list[Outcome]]:
-    """Returns the trust with the handovers that verify, and the others as outcomes."""
-    found, refused = dict.fromkeys(trust.handovers), list[Outcome]()
-    for path in (path for path, data in files.items() if is_handover(data)):
-        try:
-            more = found | {handover.verify(files[path]): None}
-            handover.refuse_forks(more)
-            found = more
-        except KeysError as error:
-            refused.append(Outcome(path, None, str(error)))
-    return replace(trust, handovers=tuple(found)), refused
-
-
-def verify_file(path: Path, trusted: VerifierKey | None = None) -> Outcome:
-    """Verifies one receipt, with the confirmation that lies beside it."""
-    return verify_files([path], Trust.of(trusted))[0]
-
-
-def _beside(paths: Iterable[Path]) -> list[Path]:
-    beside = [path.with_suffix(CONFIRMATION_SUFFIX) for path in paths if path.suffix]
-    for folder in dict.fromkeys(path.parent for path in paths if path.suffix == ".receipt"):
-        beside += sorted(folder.glob(f"*{HANDOVER_SUFFIX}"))
-    return [path for path in beside if path.is_file()]
-
-
-def _receipt(path: Path, data: bytes, trust: Trust) -> Outcome:
-    trail = Trail()
-    try:
-        return Outcome(path, verify(data, trust, trail), trail=trail)
-    except KeysError as error:
-        return Outcome(path, None, str(error), trail)
-
-
-def _confirm(outcomes: list[Outcome], path: Path, data: bytes, trust: Trust) -> list[Outcome]:
-    """Adds what a confirmation says to the receipt that it is of, or its refusal as one more."""
-    trail = Trail("confirmation")
-    try:
-        it = confirmation.verify(data, trust, trail)
-        for place, one in enumerate(outcomes):
-            if one.verified and one.verified.statement.plan == it.statement.plan:
-                confirmation.match(it, one.verified, trust.handovers, trail)
-                whole = Trail(steps=one.trail.steps + trail.steps)
-                outcomes[place] = replace(one, confirmed=it, trail=whole)
-                return outcomes
-        raise Tampered("it confirms no receipt that was given and verifies")
-    except KeysError as error:
-        return [*outcomes, Outcome(path, None, str(error), trail)]
-
-
-def states(found: Iterable[Found], outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """Tells of each sealed file found whether these receipts call it erased, or it is unknown.
-
-    Only a confirmed receipt counts, and only for files whose header says what the receipt says.
-    """
-    counted = [it.verified for it in outcomes if it.verified and it.verdict == CONFIRMED]
-    dead = {row for it in counted for row in _dead(it.statement)}
-    return [
-        (
-            it.name,
-            ERASED if it.header and _row(it.header.label, it.header.hash) in dead else UNKNOWN,
-        )
-        for it in found
-    ]
-
-
-def _dead(statement: Statement) -> Iterable[tuple[object, ...]]:
-    for row in statement.erased:
-        for it in row.artefacts:
-            ids = statement.vault, row.interaction, it.artefact
-            yield *ids, it.kind, it.slot, it.header
-
-
-def _row(label: Label, header: bytes) -> tuple[object, ...]:
-    ids = label.vault.hex(), label.interaction.hex(), label.artefact.hex()
-    return *ids, label.kind, label.slot, header.hex()
 
 
 def explain(outcome: Outcome, whose_key: str) -> list[str]:

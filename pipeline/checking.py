@@ -12,17 +12,8 @@ from keys.attested import Trust
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
 from keys.note import VerifierKey
-from keys.verify import (
-    GIVEN,
-    NAMED,
-    Outcome,
-    as_json,
-    explain,
-    states,
-    steps,
-    trust_in,
-    verify_files,
-)
+from keys.outcome import Outcome, states, trust_in, verify_files
+from keys.verify import GIVEN, NAMED, as_json, explain, steps
 from pipeline import audit as auditing
 from pipeline import logkey, proofs
 from pipeline import restore as restoring

@@ -6,8 +6,9 @@ The shapes of the JSON are the contract of the command line; a change of one is 
 from collections.abc import Mapping, Sequence
 
 from keys.copies import ERASED
+from keys.outcome import Outcome
 from keys.receipt import CONFIRMED, FAILED, PENDING
-from keys.verify import Outcome, as_json
+from keys.verify import as_json
 from pipeline.artefact import AUDIO
 from pipeline.audit import Audit
 from pipeline.erase import Erasure

@@ -3,6 +3,8 @@
 The erasure is made while the second anchor, a stick, is away; it comes back later.
 """
 
+import json
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -18,9 +20,10 @@ from keys.entry import ConfirmedEntry
 from keys.errors import Malformed, StateUnknown, Tampered
 from keys.log import Log, signer_of
 from keys.model import VaultId
+from keys.outcome import Outcome, verify_files
 from keys.receipt import CONFIRMED, PENDING, Check, Verified, verify
-from keys.verify import Outcome, main, verify_files
-from pipeline import confirm, logkey
+from keys.verify import main
+from pipeline import checking, confirm, logkey
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
 from pipeline.plan import make_plan
@@ -222,6 +225,31 @@ def test_keys_verify_calls_it_confirmed_by_its_entry(
     for order in ([apart, note], [note, apart]):
         assert main(list(map(str, order))) == 0
         assert "verifies, confirmed (pending" in capsys.readouterr().out
+
+
+def test_the_commands_show_it(
+    stick: Stick,
+    confirmed: Erasure,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANECHOIC_ANCHOR_DIR", str(stick.here))
+    options = Namespace(json=False, vault=stick.base / "vault", receipts=[confirmed.receipt])
+    options.log_key, options.copy, options.explain = None, [], True
+    assert checking.verify(options) == 0
+    out = capsys.readouterr().out
+    assert "subject of the confirmation" in out
+    assert "pending at first; by confirmation, log entry" in out
+    assert "(of the vault here)" in out
+    assert checking.receipts(options) == 0
+    assert "confirmed by log entry" in capsys.readouterr().out
+    options.json = True
+    assert checking.receipts(options) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["verdict"], row["statement"]["verdict"]) == ("confirmed", "pending")
+    assert row["confirmation"]["statement"]["plan"] == confirmed.statement.plan
+    assert checking.audit(options) == 0
+    assert json.loads(capsys.readouterr().out)["confirmations"] == 1
 
 
 def test_copies_count_as_erased_only_with_the_confirmation(

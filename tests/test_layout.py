@@ -40,9 +40,10 @@ pipeline.places pipeline.machine pipeline.terminal
 pipeline.model
 pipeline.errors pipeline
 keys.verify
+keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
 keys.statefile keys.pagefile
-keys.attested
+keys.attested keys.canonical
 keys.handover keys.cosignature
 keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
@@ -61,6 +62,8 @@ FREE_OF_STATE = {"keys"} | {
             "receipt",
             "confirmation",
             "attested",
+            "canonical",
+            "outcome",
             "cosignature",
             "handover",
             "copies",

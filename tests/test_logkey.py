@@ -21,8 +21,9 @@ from keys.log import Log, signer_of
 from keys.merkle import leaf_hash
 from keys.model import InteractionId, VaultId
 from keys.note import Checkpoint, LogProof, Signer, VerifierKey, sign
+from keys.outcome import verify_files
 from keys.receipt import verify
-from keys.verify import explain, main, verify_files
+from keys.verify import explain, main
 from pipeline import logkey, write
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
@@ -101,6 +102,10 @@ def test_no_seed_is_the_ring_s_and_none_is_another_s() -> None:
 # What is remembered of the log
 
 
+def key(generation: int) -> VerifierKey:
+    return signer_of(VAULT, SEED, generation).verifier
+
+
 def noise(log: Log, entries: int) -> None:
     log.append([Noted("read", "history", (InteractionId(bytes(16)),))] * entries)
 
@@ -115,7 +120,7 @@ def long_log(folder: Path) -> tuple[Log, Path, list[tuple[int, RekeyEntry]]]:
     """A log with three changes of key, of which the file has two and is one change behind."""
     log = log_of(folder)
     for n in range(3):
-        log.rekey(*(signer_of(VAULT, SEED, n + k).verifier for k in range(2)))
+        log.rekey(key(n), key(n + 1))
         noise(log, 300 if n == 1 else 3)
         log.rekeys()
     rows = [(n, it) for n, it in log.scan() if isinstance(it, RekeyEntry)]
@@ -152,7 +157,7 @@ def test_of_a_longer_log_it_counts_not(tmp_path: Path) -> None:
     """An old copy of the log was put back beside a newer memory of it."""
     log = log_of(tmp_path)
     before = {it: (tmp_path / "log" / it).read_bytes() for it in ("entries", "hashes")}
-    log.rekey(*(signer_of(VAULT, SEED, k).verifier for k in range(2)))
+    log.rekey(key(0), key(1))
     noise(log, 300)
     assert len(log.rekeys()) == 1
     for name, data in before.items():

@@ -20,6 +20,7 @@ import pytest
 from keys.copies import Found
 from keys.errors import KeysError
 from keys.model import ArtefactId, InteractionId, Label, Slot, VaultId
+from keys.outcome import Outcome, states, verify_file
 from keys.receipt import (
     CONFIRMED,
     DOES_NOT_PROVE,
@@ -31,7 +32,7 @@ from keys.receipt import (
     parse_receipt,
 )
 from keys.sealed import SMALL_CHUNK_LOG2, Header, pad_steps, seal
-from keys.verify import NAMED, Outcome, explain, main, states, verify_file
+from keys.verify import NAMED, explain, main
 
 ROOT = Path(__file__).parent.parent
 VECTORS = Path(__file__).parent / "vectors"

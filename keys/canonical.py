@@ -1,0 +1,75 @@
+"""Statements as JSON in one spelling, and the forms of what stands in them (SPEC section 6.1).
+
+It promises that what is encoded comes back, and that texts, numbers and times are of the form that
+their place promises. Pure; everything else is `Malformed`.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from keys.entry import NUMBER_END
+from keys.errors import Malformed
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+def encode_json(mark: str, row: Mapping[str, object]) -> bytes:
+    """Returns canonical JSON: the format first, members in order, two spaces, ASCII."""
+    return json.dumps({"format": mark, **row}, indent=2).encode("ascii")
+
+
+def decode_json(mark: str, data: bytes) -> dict[str, Any]:
+    """Returns the members without the format; raises ValueError, TypeError, KeyError and such."""
+    row: dict[str, Any] = json.loads(data.decode("ascii"))
+    if row.pop("format") != mark:
+        raise Malformed(f"not of the format {mark}")
+    return row
+
+
+@contextlib.contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Turns whatever JSON of another shape raises into `Malformed`."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Malformed(f"the {what}'s statement is not in its form") from error
+
+
+def check_leaves(statement: object) -> None:
+    """Raises `Malformed` where a text or number anywhere in a dataclass is not what its type is."""
+    for wanted, value in _leaves(statement):
+        # Exactly these types: to Python True, 1.0 and 1 are equal. No control character may reach
+        # the terminal of whoever verifies, nor a half of a surrogate pair.
+        if type(value) is not wanted:
+            raise Malformed(f"the statement has {type(value)}, expected {wanted}")
+        if isinstance(value, str) and not value.isprintable():
+            raise Malformed("a text in the statement has characters that do not print")
+        if isinstance(value, int) and not 0 <= value < NUMBER_END:
+            raise Malformed("a number in the statement is not from 0 to 2^63-1")
+
+
+def _leaves(value: object, wanted: object = str) -> Iterator[tuple[object, object]]:
+    """Yields every text and number in a value, with the type it must be of."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif is_dataclass(value):
+        for it in fields(value):
+            yield from _leaves(getattr(value, it.name), it.type)
+    else:
+        yield wanted, value
+
+
+def check_time(time: str) -> None:
+    """Raises `Malformed` for anything but a real time such as 2026-01-31T12:00:00Z."""
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        time = ""
+    if not _TIME.fullmatch(time):
+        raise Malformed("the statement's times are not of the form 2026-01-31T12:00:00Z")
