@@ -133,10 +133,27 @@ class Roots:
         """Returns the names of the ways that are present and lack a share of this epoch."""
         return {self.name_of(w) for w in self.present() if epoch not in self._epochs_of(w)}
 
-    def ahead(self, epoch: Epoch) -> set[str]:
-        """Returns the names of the ways present that hold a later epoch's shares only."""
+    def refuse_if_ahead(self, epoch: Epoch) -> None:
+        """Raises `AnchorFailure` when some way present holds a later epoch's shares only."""
         held = {self.name_of(way): self._epochs_of(way) for way in self.present()}
-        return {name for name, epochs in held.items() if min(epochs, default=epoch) > epoch}
+        if ahead := [name for name, epochs in held.items() if min(epochs, default=epoch) > epoch]:
+            raise AnchorFailure(
+                f"{' and '.join(sorted(ahead))} holds the share of a later epoch than the ring has "
+                f"({epoch}): the ring is an old copy; put the current one back"
+            )
+
+    def refuse_other_places(self, old: "Roots") -> None:
+        """Raises `AnchorFailure` when a name of `old` stands for another place here.
+
+        What is on record of an anchor is so by its name alone.
+        """
+        known = {anchor.name: anchor for anchor in old.anchors}
+        for anchor in self.anchors:
+            if anchor.name in known and held_by(anchor) != held_by(known[anchor.name]):
+                raise AnchorFailure(
+                    f"the anchor {anchor.name} of the new ways is another than that of the old "
+                    "ones; give it another name"
+                )
 
     def name_of(self, way: Way) -> str:
         """Returns the name of a way in a state's head: its anchors, joined by `+`."""

@@ -97,7 +97,7 @@ class AcknowledgedBeforeTheWipe(Ring):
     def _write_next(self, intent: Intent, fresh: FreshRoot) -> None:
         top = self._next_top(intent)
         if top.pages:
-            self._disk.sync(self._pages_path)
+            self._pages.sync()
         self._write_state(top, fresh)
 
 
@@ -105,7 +105,7 @@ class OldStateDeletedFirst(AcknowledgedBeforeTheWipe):
     def _replace_state(self, intent: Intent) -> None:
         fresh = self._roots.fresh(Epoch(self.epoch + 1))
         self._write_next(intent, fresh)
-        self._disk.delete(self._state_path(self.epoch))
+        self._states.delete([self.epoch])
         self._roots.commit(fresh)
         self._forget_state()
         self._recover()
@@ -148,11 +148,11 @@ class JournalSyncedOnlyByTheWriter(Ring):
     """Found by this table: a record became durable before the one that a killed process wrote."""
 
     def _recover(self) -> Intent | None:
-        kept, self._disk = self._disk, _WithoutSync(self._disk)
+        kept, self._states._disk = self._states._disk, _WithoutSync(self._states._disk)
         try:
             return super()._recover()
         finally:
-            self._disk = kept
+            self._states._disk = kept
 
 
 class DirectoryWithoutName(FileAnchor):

@@ -170,9 +170,9 @@ def test_refresh_reads_nothing_anew_when_nothing_changed() -> None:
     disk = empty_disk()
     ring = new_ring(disk, 2)
     before = disk.operations
-    top = ring._top
+    state = ring._state
     ring.refresh()
-    assert ring._top is top
+    assert ring._state is state
     assert disk.operations == before
 
 
@@ -305,13 +305,18 @@ def test_pages_that_are_missing_or_cut_are_tampered() -> None:
             reopened(each).key(Slot(1))
 
 
+def end_of(ring: Ring) -> int:
+    assert ring._state is not None
+    return ring._state.end
+
+
 def journal_of_three(disk: SimulatedDisk) -> tuple[Path, list[int]]:
     """Returns the state file and where its three journal records start and end."""
     ring = new_ring(disk)
-    ends = [ring._end]
+    ends = [end_of(ring)]
     for _ in range(3):
         ring.allocate(1)
-        ends.append(ring._end)
+        ends.append(end_of(ring))
     return state_of(ring), ends
 
 

@@ -4,22 +4,34 @@ Each medium that a crash may leave is opened with everybody here and with each w
 What `outstanding` names may open what it is owed, nothing else may; once all are back and have
 caught up, nothing is outstanding and nothing dead opens. The broken variants at the end must be
 caught.
+
+Where the recovery is stopped too, a few of the tables stand for all, with fewer subsets, and with
+the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1` runs every one in full, in about half an hour.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pytest
 
 from keys import ring as ring_module
+from keys.durable import Disk
 from keys.errors import AnchorFailure
 from keys.model import Epoch
-from keys.pages import parse_head
 from keys.ring import Ring
 from keys.root import FreshRoot, Roots, Way
 from tests.world.crash import ANCHOR, Checker, Moment
 from tests.world.disk import SimulatedDisk, When
-from tests.world.ways import ChangeChecker, Site, SwappingAnchor, WaysChecker, WaysWorld, play
+from tests.world.ways import (
+    ChangeChecker,
+    CountingAnchor,
+    Site,
+    SwappingAnchor,
+    WaysChecker,
+    WaysWorld,
+    play,
+)
 
 Scenario = Callable[[WaysWorld], None]
 Away = tuple[tuple[str, ...], ...]
@@ -39,6 +51,14 @@ def destroy_with_b_absent(world: WaysWorld) -> None:
     world.destroy(slots[2])
     world.come_back()
     world.destroy(slots[0])
+
+
+def destroy_once_with_b_absent(world: WaysWorld) -> None:
+    world.create()
+    slots = world.allocate(2)
+    world.leave("b")
+    world.destroy(slots[1])
+    world.come_back()
 
 
 def cut_off_between_write_and_wipe(world: WaysWorld) -> None:
@@ -85,6 +105,14 @@ TABLE: list[tuple[str, Scenario, Away]] = [
 ]
 
 
+EXHAUSTIVE = os.environ.get("ANECHOIC_EXHAUSTIVE") == "1"
+DEEP_MOST = 16 if EXHAUSTIVE else 4
+DEEP_TABLE: list[tuple[str, Scenario, Away]] = [
+    ("file|b", destroy, ((), ("file",), ("b",))),
+    ("file+b|c", destroy_once_with_b_absent, ((), ("b",), ("c",))),
+]
+
+
 def report(name: str, checker: Checker) -> None:
     print(f"\n{name}: {dict(sorted(checker.counts.items()))}")
     assert not checker.found, checker.notes.most_common(10)
@@ -105,20 +133,13 @@ def after_creation(world: WaysWorld) -> list[Moment]:
     return [moment for moment in world.moments if moment[1].is_created]
 
 
-@pytest.mark.parametrize("ways", ["file|b", "file+chip"])
-def test_no_crash_of_the_recovery_loses_or_revives(ways: str) -> None:
-    site = Site(ways)
-    away: Away = ((), ("file",), ("b",)) if ways == "file|b" else ((),)
-    checker = WaysChecker(site, away, most=4, deep=1)
-    checker.check(after_creation(play(site, destroy)))
-    report(f"{ways}, recovery stopped too", checker)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("ways", "scenario", "away"), TABLE)
-def test_no_crash_of_the_recovery_after_each(ways: str, scenario: Scenario, away: Away) -> None:
+@pytest.mark.parametrize(("ways", "scenario", "away"), TABLE if EXHAUSTIVE else DEEP_TABLE)
+def test_no_crash_of_the_recovery_loses_or_revives(
+    ways: str, scenario: Scenario, away: Away
+) -> None:
     site = Site(ways)
-    checker = WaysChecker(site, away, most=16, deep=1)
+    checker = WaysChecker(site, away, DEEP_MOST, deep=1, in_turn=not EXHAUSTIVE)
     checker.check(after_creation(play(site, scenario)))
     report(f"{ways} {scenario.__name__}, recovery stopped too", checker)
 
@@ -164,6 +185,7 @@ CHANGES = [
     ("chip", "file"),
     ("file+b|c", "b|chip"),
 ]
+DEEP_CHANGES = [("file", "file|b")]
 
 
 @pytest.mark.parametrize(("old", "new"), CHANGES)
@@ -178,10 +200,10 @@ def test_a_crash_while_ways_change_leaves_the_old_ones_or_the_new(old: str, new:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("old", "new"), CHANGES)
+@pytest.mark.parametrize(("old", "new"), CHANGES if EXHAUSTIVE else DEEP_CHANGES)
 def test_a_crash_of_the_recovery_while_ways_change(old: str, new: str) -> None:
     sites = Site(old), Site(new)
-    checker = ChangeChecker(*sites, most=16, deep=1)
+    checker = ChangeChecker(*sites, most=DEEP_MOST, deep=1)
     checker.check(after_creation(play(sites[0], change_to(sites[1]))))
     report(f"{old} to {new}, recovery stopped too", checker)
 
@@ -217,8 +239,7 @@ class EveryWayInTheHeadIsClean(Ring):
     def outstanding(self) -> set[str]:
         if not self.epoch:
             return set()
-        head, _ = parse_head(self._disk.read(self._state_path(self.epoch)))
-        return self._roots.names() - {stanza.anchors for stanza in head.stanzas}
+        return self._roots.names() - self._states.ways(self.epoch)
 
     def _append_names(self, kind: bytes, names: Collection[str]) -> None:
         pass
@@ -227,13 +248,9 @@ class EveryWayInTheHeadIsClean(Ring):
 class DeletionsAreNotSynced(Ring):
     """Found here: a state that was adopted by one way is dropped by another for an old one."""
 
-    def _recover(self) -> object:  # type: ignore[override]  # an intent; not looked at here
-        sync_dir = self._disk.sync_dir
-        self._disk.sync_dir = lambda *_: None  # type: ignore[method-assign]
-        try:
-            return super()._recover()
-        finally:
-            self._disk.sync_dir = sync_dir  # type: ignore[method-assign]
+    def __init__(self, disk: Disk, directory: Path, roots: Roots) -> None:
+        super().__init__(disk, directory, roots)
+        self._states.sync_names = lambda: None  # type: ignore[method-assign]
 
 
 class NumbersAreUsedAgain(Ring):
@@ -289,7 +306,7 @@ BROKEN: dict[str, tuple[Site, Scenario, str, int]] = {
 def test_the_table_catches(name: str) -> None:
     site, scenario, kind, deep = BROKEN[name]
     away: Away = BOTH if len(site.ways) > 1 else ((),)
-    checker = WaysChecker(site, away, most=4 if deep else 64, deep=deep)
+    checker = WaysChecker(site, away, DEEP_MOST if deep else 64, deep, in_turn=not EXHAUSTIVE)
     world = play(site, scenario)
     for moment in reversed(after_creation(world)) if deep else world.moments:
         checker.check([moment])
@@ -316,5 +333,8 @@ def test_an_anchor_that_shows_the_new_share_only_after_the_wipe_is_refused(ways:
         AnchorFailure, match=r"swap does not show the share of epoch 2.*nothing was"
     ):
         world.destroy(*slots)
-    world.ring.open()
-    assert not world.ring.is_live(slots[0])
+    with pytest.raises(AnchorFailure, match="does not show the share"):
+        world.ring.open()  # the intent rolls forward, and is refused again
+    cured = Site(ways, kinds={"swap": CountingAnchor}).ring(world.disk)
+    cured.open()
+    assert not cured.is_live(slots[0])

@@ -208,7 +208,8 @@ def _keys_of_page(
         page = bytes(open_page(bytearray(frame), PageRef(0, Secret(page_key)), vault, number))
     except Tampered:
         return ()
-    keys = (page[at : at + KEY_SIZE] for at in range(0, PAGE_SIZE, KEY_SIZE))
+    end = len(page.rstrip(b"\0"))  # most pages of the tests are empty from there on
+    keys = (page[at : at + KEY_SIZE] for at in range(0, end, KEY_SIZE))
     first = number * SLOTS_PER_PAGE
     return tuple((Slot(first + n), key) for n, key in enumerate(keys) if key != EMPTY)
 

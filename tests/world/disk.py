@@ -101,12 +101,13 @@ class Medium:
                     contents[file] = old[:offset] + data + old[offset + len(data) :]
                 case Truncate(file, size):
                     contents[file] = contents.get(file, b"")[:size].ljust(size, b"\0")
-        return Medium(frozenset(directories), names, contents, origin, self.counters)
+        there = self.directories if directories == self.directories else frozenset(directories)
+        return Medium(there, names, contents, origin, self.counters)
 
     def pruned(self) -> "Medium":
         """Returns the medium as a reboot finds it: what lies in a lost directory is lost."""
         there = _reachable(self.directories)
-        names = {path: file for path, file in self.names.items() if path.parent in there}
+        names = {path: file for path, file in self.names.items() if _parent(path) in there}
         return replace(self, directories=there, names=names)
 
     def files(self) -> dict[Path, bytes]:
@@ -131,6 +132,11 @@ def _rename(names: dict[Path, int], path: Path, file: int | None, before: Path |
 @cache
 def _reachable(directories: frozenset[Path]) -> frozenset[Path]:
     return frozenset(each for each in directories if set(each.parents) <= directories)
+
+
+@cache
+def _parent(path: Path) -> Path:
+    return path.parent
 
 
 @cache
@@ -198,7 +204,7 @@ class SimulatedDisk:
         return None if file is None else len(self.cached.contents.get(file, b""))
 
     def names(self, directory: Path) -> list[str]:
-        return sorted(path.name for path in self.cached.names if path.parent == directory)
+        return sorted(path.name for path in self.cached.names if _parent(path) == directory)
 
     def make_dir(self, directory: Path) -> None:
         lacking = [p for p in (*directory.parents, directory) if p not in self.cached.directories]

@@ -210,7 +210,8 @@ class WaysChecker(Checker):
     """The checks of the table, with each set of anchors in `away` absent at the reopening.
 
     More counts: `refused` (openings that lacked a way they may need), `stuck` (a way outstanding
-    though all are here and have caught up, or no rotation possible then).
+    though all are here and have caught up, or no rotation possible then). `in_turn` takes the sets
+    by turns, not all of them, for each state that a stopped recovery left.
     """
 
     def __init__(
@@ -219,8 +220,11 @@ class WaysChecker(Checker):
         away: Iterable[Collection[str]] = ((),),
         most: int = 64,
         deep: int = 0,
+        *,
+        in_turn: bool = False,
     ) -> None:
         super().__init__(site.ring, most, deep)
+        self._is_in_turn = in_turn
         self.site, self._away = site, [frozenset(each) for each in away]
         self._absent: frozenset[str] = frozenset()
         self._is_of_recovery = False
@@ -246,7 +250,7 @@ class WaysChecker(Checker):
         super()._reopen(disk, known, deep)
 
     def _try_to_open(self, disk: SimulatedDisk, known: Known, moments: list[Moment]) -> None:
-        for absent in self._away:
+        for absent in self._away_now():
             fork, here = disk.fork(), replace(known, away=known.away | absent)
             if disk.watch is not None:
                 fork.watch = _recorder(moments, here)
@@ -254,6 +258,11 @@ class WaysChecker(Checker):
             then = self._open_with_some(fork, here, moments)
             self._absent = frozenset()
             self._let_them_come_back(fork.fork(), then, is_whole=known.is_created)
+
+    def _away_now(self) -> list[frozenset[str]]:
+        if not (self._is_in_turn and self._is_of_recovery):
+            return self._away
+        return [self._away[self.counts["states"] % len(self._away)]]
 
     def _open_with_some(self, disk: SimulatedDisk, known: Known, moments: list[Moment]) -> Known:
         if self._absent:

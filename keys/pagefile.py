@@ -1,0 +1,137 @@
+"""The file `pages` of a ring: which frame holds which page, and what is folded into it (SPEC 2.1).
+
+Promises never to write to a frame that the pages in use name, and to keep what it has read only
+until `forget`. Which pages are in use is said by the caller's top page alone; nothing here decides
+when a page goes. The place of a slot, the choice of frames and the cache may be changed here.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+
+from keys.durable import Disk
+from keys.errors import Tampered
+from keys.model import KEY_SIZE, Slot, VaultId
+from keys.pages import (
+    EMPTY,
+    FRAME_SIZE,
+    PAGE_SIZE,
+    SLOTS_PER_PAGE,
+    PageRef,
+    open_page,
+    seal_page,
+)
+from keys.secret import TAG_SIZE, Secret, random_secret
+
+Pages = Mapping[int, PageRef]
+"""Where each page lies and what opens it, as a top page has it."""
+
+_CACHED = 64
+_NO_KEYS = Secret(PAGE_SIZE)
+
+
+class PageFile:
+    """Reads and writes the pages of one vault's ring in the file at `path`."""
+
+    def __init__(self, disk: Disk, path: Path, vault: VaultId) -> None:
+        self._disk, self._path, self._vault = disk, path, vault
+        self._cache: dict[int, Secret] = {}
+
+    def key(self, pages: Pages, slot: Slot) -> Secret | None:
+        """Returns a copy of the slot's key, None when there is none; raises `Tampered`."""
+        number = slot // SLOTS_PER_PAGE
+        if number not in pages:
+            return None
+        key = _place(memoryview(self._page(number, pages[number])), slot)
+        return None if key == EMPTY else Secret(key)
+
+    def fold(
+        self, pages: Pages, fresh: Mapping[Slot, Secret], dead: Iterable[Slot], first_frame: int = 0
+    ) -> dict[int, PageRef]:
+        """Writes each page that gains a fresh key or loses a dead one; returns where all lie then.
+
+        A page left without keys is not written. Durable after `sync`.
+        """
+        there = (slot for slot in dead if slot in fresh or slot // SLOTS_PER_PAGE in pages)
+        gains, losses = _by_page(fresh), _by_page(there)
+        after, free = dict(pages), self._free_frames(pages, first_frame)
+        for number in sorted(gains.keys() | losses.keys()):
+            after.pop(number, None)
+            with self._copy(pages, number) as keys:
+                _put(keys, {slot: fresh[slot] for slot in gains[number]})
+                _put(keys, dict.fromkeys(losses[number], EMPTY))
+                if keys != _NO_KEYS:
+                    after[number] = self._write(number, keys, next(free))
+        return after
+
+    def check(self, pages: Pages, known: Pages) -> None:
+        """Reads and opens each page that does not lie where it is `known`; raises `Tampered`."""
+        frames = {number: ref.frame for number, ref in known.items()}
+        for number, ref in pages.items():
+            if ref.frame != frames.get(number):
+                self._read(number, ref).wipe()
+
+    def sync(self) -> None:
+        """Makes what was folded durable."""
+        self._disk.sync(self._path)
+
+    def cut(self, pages: Pages) -> None:
+        """Cuts the file after the last frame in use."""
+        size = FRAME_SIZE * (1 + max((ref.frame for ref in pages.values()), default=-1))
+        if (self._disk.size(self._path) or 0) > size:
+            self._disk.truncate(self._path, size)
+
+    def end(self) -> int:
+        """Returns the number of the first frame after the end of the file."""
+        return -(-(self._disk.size(self._path) or 0) // FRAME_SIZE)
+
+    def forget(self) -> None:
+        """Wipes what was read; due whenever other pages come into use."""
+        for page in self._cache.values():
+            page.wipe()
+        self._cache.clear()
+
+    def _free_frames(self, pages: Pages, first: int) -> Iterator[int]:
+        used = {ref.frame for ref in pages.values()}
+        return (frame for frame in count(first) if frame not in used)
+
+    def _copy(self, pages: Pages, number: int) -> Secret:
+        return Secret(self._page(number, pages[number]) if number in pages else PAGE_SIZE)
+
+    def _write(self, number: int, keys: Secret, frame: int) -> PageRef:
+        ref = PageRef(frame, random_secret())
+        self._disk.write(self._path, frame * FRAME_SIZE, seal_page(keys, ref, self._vault, number))
+        return ref
+
+    def _page(self, number: int, ref: PageRef) -> Secret:
+        if number not in self._cache:
+            if len(self._cache) >= _CACHED:
+                self._cache.pop(next(iter(self._cache))).wipe()
+            self._cache[number] = self._read(number, ref)
+        return self._cache[number]
+
+    def _read(self, number: int, ref: PageRef) -> Secret:
+        try:
+            sealed = self._disk.read(self._path, ref.frame * FRAME_SIZE, PAGE_SIZE + TAG_SIZE)
+        except FileNotFoundError:
+            raise Tampered(f"{self._path} is missing; put it back from a copy") from None
+        return open_page(sealed, ref, self._vault, number)
+
+
+def _by_page(slots: Iterable[Slot]) -> Mapping[int, Collection[Slot]]:
+    pages: dict[int, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        pages[slot // SLOTS_PER_PAGE].append(slot)
+    return pages
+
+
+def _put(page: Secret, keys: Mapping[Slot, Secret | bytes]) -> None:
+    view = memoryview(page)
+    for slot, key in keys.items():
+        _place(view, slot)[:] = key
+
+
+def _place(page: memoryview, slot: Slot) -> memoryview:
+    at = slot % SLOTS_PER_PAGE * KEY_SIZE
+    return page[at : at + KEY_SIZE]
