@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys import confirmation
 from keys.attested import Trust
@@ -19,7 +21,7 @@ from keys.confirmation import Confirmation, Confirmed, encode_confirmation, pars
 from keys.entry import ConfirmedEntry
 from keys.errors import Malformed, StateUnknown, Tampered
 from keys.log import Log, signer_of
-from keys.model import VaultId
+from keys.model import Slot, VaultId
 from keys.outcome import Outcome, verify_files
 from keys.receipt import CONFIRMED, PENDING, Check, Verified, verify
 from keys.verify import main
@@ -370,6 +372,13 @@ def test_a_field_of_another_form_is_malformed(
         Confirmation.parse(changed(said, change).encode())
 
 
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_anything_else_is_malformed(data: bytes) -> None:
+    for start in (b"", b'{\n  "format": "anechoic-confirmation/1"', b"{}\n\n"):
+        with pytest.raises(Malformed):
+            confirmation.verify(start + data)
+
+
 # Crashes
 
 
@@ -387,11 +396,17 @@ class Simulated:
         disk = HouseDisk(away, disk.history)
         vault = self.vault(disk)
         with acting(vault, clock):
-            self.done = erase(vault, make_plan(vault, [self.dead], NOON), clock)
+            plan = make_plan(vault, [self.dead], NOON)
+            results = list[Erasure]()
+            self.erasing = moments_of(disk, lambda: results.append(erase(vault, plan, clock)))
+            (self.done,) = results
         assert self.done.statement.verdict == PENDING
         self.anchors = {anchor.name for anchor in vault.ring.anchors}
-        back = settled(disk).cached.after([Name(share, file)])
-        self.disk = HouseDisk(back, disk.history)
+        self.come_back = Name(share, file)
+        self.disk = self.with_stick(settled(disk).cached, disk)
+
+    def with_stick(self, medium: Medium, disk: HouseDisk) -> HouseDisk:
+        return HouseDisk(medium.after([self.come_back]), disk.history)
 
     def vault(self, disk: HouseDisk) -> Vault:
         return open_vault(self.base / "vault", self.base / "here", no_passphrase, disk)
@@ -447,6 +462,38 @@ def test_no_crash_leaves_a_receipt_unconfirmed_or_confirmed_twice(simulated: Sim
                 simulated.judge(one)
     print(f"confirm: {states} states")
     assert states > 40
+
+
+def test_no_crash_of_a_pending_erasure_leaves_it_unconfirmed_later(simulated: Simulated) -> None:
+    """The erasure is stopped while the stick is away; then the stick comes back."""
+    states, erased, seen = 0, 0, set[object]()
+    for disk, is_done in simulated.erasing:
+        for medium in [*disk.survivors(4, seed=states), disk.cached]:
+            one = simulated.with_stick(medium, disk)
+            if (image := _image(one.cached)) in seen:
+                continue
+            seen.add(image)
+            states += 1
+            vault = simulated.vault(one)
+            with acting(vault, clock):
+                is_erased = not any(
+                    map(vault.ring.is_live, map(Slot, simulated.done.statement.slots))
+                )
+                assert is_erased or not is_done
+                found = audit(vault)
+                assert (found.problems, found.receipts) == ([], int(is_erased))
+                receipts = [name for name in one.names(vault.receipts) if name.endswith("receipt")]
+                pending = [
+                    it
+                    for name in receipts
+                    if (it := verify(bytes(one.read(vault.receipts / name))).statement).verdict
+                    == PENDING
+                ]
+                assert found.confirmations == len(pending)
+                erased += len(pending)
+    print(f"a pending erasure, confirmed later: {states} states, {erased} of them pending at first")
+    assert states > 40
+    assert 0 < erased < states
 
 
 def test_at_no_moment_is_confirmed_what_opens(simulated: Simulated) -> None:

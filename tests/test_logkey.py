@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keys import handover
 from keys.attested import Trust
@@ -239,6 +241,13 @@ def test_no_byte_of_a_handover_can_be_changed(tmp_path: Path) -> None:
     for end in range(len(data)):
         with pytest.raises((Malformed, Tampered)):
             handover.verify(data[:end])
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_anything_else_is_malformed(data: bytes) -> None:
+    for start in (b"", handover.MARK, handover.MARK + b"\n\nc2sp.org/tlog-proof@v1\nindex 0\n\n"):
+        with pytest.raises(Malformed):
+            handover.verify(start + data)
 
 
 def forged(
