@@ -41,9 +41,9 @@ class CosignerKey:
     public: bytes
 
     def __post_init__(self) -> None:
-        if len(self.public) != _KEY_SIZES.get(self.kind) or not 0 < len(self.name.encode()) < 256:
-            raise Malformed("a cosigner's key is of type 0x04 or 0x06, and of the size of that")
         check_name(self.name)
+        if len(self.public) != _KEY_SIZES.get(self.kind) or len(self.name.encode()) > 255:
+            raise Malformed("a cosigner's key is of type 0x04 or 0x06, and of the size of that")
         if self.kind == ED25519:
             VerifierKey(self.name, self.public)  # which refuses a point of small order
 

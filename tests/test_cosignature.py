@@ -108,6 +108,8 @@ def test_a_key_comes_back_from_its_text(kind: int) -> None:
         f"{name}+{key_id}+{b64encode(blob[:-1]).decode()}",
         f"{name}+{key_id}+{b64encode(bytes([kind ^ 2]) + blob[1:]).decode()}",
         f"a b+{key_id}+{rest}",
+        f"\udcca+{key_id}+{rest}",
+        f"{'a' * 256}+{key_id}+{rest}",
     ]
     for text in bad:
         with pytest.raises(Malformed):
