@@ -139,7 +139,7 @@ def log_key_of(trail: Trail, what: str, it: Named, index: int, trust: Trust) -> 
     trail.begin("log key")
     key, origin = VerifierKey.parse(it.log_key), origin_of(VaultId(parse_id(it.vault)))
     expected = trust.expected(origin)
-    relation = _relation(what, key, expected, trust.handovers)
+    relation = _relation(what, key, expected, trust.handovers, has_second=bool(trust.seconds))
     if key.name != origin:
         raise Tampered(f"the {what} is of {origin}, its key is of another log")
     _check_in_force(what, key, index, trust.handovers)
@@ -156,8 +156,15 @@ def log_key_of(trail: Trail, what: str, it: Named, index: int, trust: Trust) -> 
 
 
 def _relation(
-    what: str, key: VerifierKey, expected: Sequence[VerifierKey], handovers: Sequence[Handover]
+    what: str,
+    key: VerifierKey,
+    expected: Sequence[VerifierKey],
+    handovers: Sequence[Handover],
+    *,
+    has_second: bool,
 ) -> str:
+    if not expected and has_second:
+        return "not given; the second key that was given has to have signed along"
     if not expected or key in expected:
         return ""
     for one in expected:
@@ -198,11 +205,13 @@ def cosigned(
 ) -> tuple[Cosignature, ...]:
     """The steps "second signature" and "witnesses", for what was given: all of it has to hold."""
     found = list[Cosignature]()
-    if seconds := [it for it in trust.seconds if it.name == key.name]:
+    if trust.seconds:
         trail.begin("second signature")
-        found += [Cosignature(it, at) for it in seconds for at in times(proof.checkpoint_note, it)]
+        own = [it for it in trust.seconds if it.name == key.name]  # no other log's key counts here
+        found += [Cosignature(it, at) for it in own for at in times(proof.checkpoint_note, it)]
         if not found:
-            raise Tampered(f"the {what} bears no signature of the second key: {seconds[0]}")
+            wanted = " or ".join(map(str, trust.seconds))
+            raise Tampered(f"the {what} bears no signature of the second key: {wanted}")
         named = [it.index for it in trust.handovers if it.new == key]
         hashes = {it.second for it in trust.handovers if it.new == key}
         in_log = any(one.key.hash in hashes for one in found)

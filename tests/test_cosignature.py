@@ -237,6 +237,22 @@ def test_whoever_asks_for_the_second_signature_gets_no_receipt_without_it(
         verify(done.receipt.read_bytes(), Trust((first,), seconds=(other,)))
 
 
+def test_the_second_key_of_another_log_vouches_for_nothing(
+    vault: Vault, done: Erasure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given alone, it must not let the receipts of other logs pass as if it had signed them."""
+    second, other = keys_of(vault)[1], make(tmp_path / "other")
+    with acting(other, clock):
+        logkey.rotate(other, ml_dsa=True)
+    foreign = forget(other, *say(other, "said elsewhere"))
+    assert main([str(foreign.receipt), "--log-key", second.format()]) == 5
+    assert "bears no signature of the second key" in capsys.readouterr().out
+    assert main([str(done.receipt), "--log-key", second.format()]) == 0
+    out = capsys.readouterr().out
+    assert "(not given; the second key that was given has to have signed along)" in out
+    assert "(given by you)" not in out
+
+
 def test_a_second_signature_of_another_checkpoint_is_refused(vault: Vault, done: Erasure) -> None:
     first, second = keys_of(vault)
     other = forget(vault, *say(vault, "said later"))
