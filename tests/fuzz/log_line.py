@@ -20,6 +20,8 @@ LINES = f"""\
 7 confirm {IDS[0]} 3 {HASH}
 8 create {IDS[0]} ٣:{HASH}
 9 create {IDS[0]} +0:{HASH}
+10 rekey 1 {HASH} {HASH}
+11 rekey 2 {HASH} {HASH} {HASH}
 """
 
 
