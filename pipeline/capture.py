@@ -5,7 +5,6 @@ where nobody reports it: a stream that delivers less than its rate has lost some
 nothing. `devices.Microphone` is the source with a device; tests bring sources with a script.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WINDOW_S = 0.5
-_SPAN_S = 0.4
 _LEAST_LOSS_S = 0.08  # more than any block is late for longer than the window
 _DRIFT = 0.0005  # 500 ppm: a sound card's clock is not this far from the system's
 
@@ -68,8 +66,9 @@ class LossGauge:
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz, self._samples = rate_hz, 0
-        self._recent: deque[tuple[float, float]] = deque()
         self._usual_s: float | None = None
+        self._since_s: float | None = None
+        self._least_s = 0.0
         self._flagged = False
 
     def flag(self) -> None:
@@ -83,20 +82,22 @@ class LossGauge:
     def arrived(self, at_s: float, samples: int) -> int:
         """Takes the time (monotonic, s) and length of a block; returns what was lost, in ms."""
         self._samples += samples
-        self._recent.append((at_s, at_s - self._samples / self._rate_hz))
-        while at_s - self._recent[0][0] > _WINDOW_S:
-            self._recent.popleft()
-        if at_s - self._recent[0][0] < _SPAN_S:
+        late_s = at_s - self._samples / self._rate_hz
+        if self._since_s is None:
+            self._since_s, self._least_s = at_s, late_s
+        self._least_s = min(self._least_s, late_s)
+        length_s = at_s - self._since_s
+        if length_s < _WINDOW_S:
             return 0
-        return self._compare(min(late_s for _, late_s in self._recent))
+        self._since_s = None
+        return self._compare(self._least_s, length_s)
 
-    def _compare(self, late_s: float) -> int:
+    def _compare(self, late_s: float, length_s: float) -> int:
         if self._usual_s is None:
             self._usual_s = late_s
         more_s, flagged = late_s - self._usual_s, self._flagged
         if more_s > _LEAST_LOSS_S or flagged:
             self._usual_s, self._flagged = late_s, False
             return max(1, round(more_s * 1000))
-        length_s = self._recent[-1][0] - self._recent[-2][0]
-        self._usual_s += min(more_s, _DRIFT * max(0.0, length_s))
+        self._usual_s += min(more_s, _DRIFT * length_s)
         return 0
