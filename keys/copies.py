@@ -42,7 +42,7 @@ class Found:
     name: str
     header: Header | None
     content: Callable[[], bytes] = field(default=bytes, compare=False, repr=False)
-    """Reads the whole sealed file; to be called before the next one is asked for."""
+    """Reads the whole sealed file, before the next one is asked for; raises `Malformed`."""
 
 
 def find_sealed(path: Path) -> Iterator[Found]:
@@ -102,8 +102,11 @@ def _in_tar(path: Path, file: IO[bytes]) -> Iterator[Found]:
 def _whole(file: IO[bytes] | None) -> bytes:
     if file is None:
         return b""
-    file.seek(0)
-    return file.read()
+    try:
+        file.seek(0)
+        return file.read()
+    except _UNREADABLE as error:
+        raise Malformed("a sealed file in the copy cannot be read to its end") from error
 
 
 def _header(first: bytes) -> Header | None:

@@ -64,6 +64,10 @@ class Log:
         if there:  # a killed process may have left the last lines in the system's cache alone
             self._disk.sync(self._entries)
         self._end = self._end_of_last_line(there)
+        if not self._end:  # a log begins with an entry before there is a vault
+            raise Tampered(
+                f"the log {self._entries} is missing; put it back, from a mirror if there is one"
+            )
         self._end -= self._torn_size()
         if self._end < there:
             self._disk.truncate(self._entries, self._end)

@@ -28,6 +28,8 @@ Pages = Mapping[int, PageRef]
 """Where each page lies and what opens it, as a top page has it."""
 
 _CACHED = 64
+_FRAMES_SPARE = 2
+"""So many free frames more than there are pages are no waste: the next rotations need them."""
 _NO_KEYS = Secret(PAGE_SIZE)
 
 
@@ -51,16 +53,18 @@ class PageFile:
     ) -> dict[int, PageRef]:
         """Writes each page that gains a fresh key or loses a dead one; returns where all lie then.
 
-        A page left without keys is not written. Durable after `sync`.
+        A page left without keys is not written. Where most frames are free, the page that lies
+        last is written again nearer to the beginning. Durable after `sync`.
         """
         there = (slot for slot in dead if slot in fresh or slot // SLOTS_PER_PAGE in pages)
         gains, losses = _by_page(fresh), _by_page(there)
         after, free = dict(pages), self._free_frames(pages, first_frame)
-        for number in sorted(gains.keys() | losses.keys()):
+        moved = self._last_of_few(pages) if not first_frame else set()
+        for number in sorted(gains.keys() | losses.keys() | moved):
             after.pop(number, None)
             with self._copy(pages, number) as keys:
-                _put(keys, {slot: fresh[slot] for slot in gains[number]})
-                _put(keys, dict.fromkeys(losses[number], EMPTY))
+                _put(keys, {slot: fresh[slot] for slot in gains.get(number, ())})
+                _put(keys, dict.fromkeys(losses.get(number, ()), EMPTY))
                 if keys != _NO_KEYS:
                     after[number] = self._write(number, keys, next(free))
         return after
@@ -91,6 +95,15 @@ class PageFile:
         for page in self._cache.values():
             page.wipe()
         self._cache.clear()
+
+    def _last_of_few(self, pages: Pages) -> set[int]:
+        """Returns the page that lies last where most frames are free: it moves to an earlier one.
+
+        One a rotation, so that the file shrinks in time and no erasure pays for it at once.
+        """
+        if self.end() <= 2 * len(pages) + _FRAMES_SPARE:
+            return set()
+        return {max(pages, key=lambda number: pages[number].frame)} if pages else set()
 
     def _free_frames(self, pages: Pages, first: int) -> Iterator[int]:
         used = {ref.frame for ref in pages.values()}

@@ -160,11 +160,7 @@ class States:
                 return self.open(epoch, roots)
             except (AnchorFailure, Tampered) as error:
                 trouble = trouble or error
-        raise trouble or AnchorFailure(
-            f"the anchor holds the share of epoch {sorted(held)}, the ring has the state of epoch "
-            f"{sorted(there)}; an old copy of a vault's ring is dead for ever: put its sealed "
-            "files back beside the current ring instead"
-        )
+        raise trouble or AnchorFailure(_why_nothing_opens(there, held, self._directory))
 
     def delete(self, epochs: Iterable[Epoch]) -> None:
         """Deletes the files of these epochs; durable after `sync_names`."""
@@ -174,6 +170,29 @@ class States:
     def sync_names(self) -> None:
         """Makes deletions durable."""
         self._disk.sync_dir(self._directory)
+
+
+def _why_nothing_opens(there: set[Epoch], held: set[Epoch], directory: Path) -> str:
+    if not there:
+        return (
+            f"no ring state is in {directory}: without it nothing in this vault opens; put back "
+            "the current one, from a mirror if there is one"
+        )
+    if not held:
+        return (
+            "the anchor holds no share that can be read, so it was overwritten or damaged: without "
+            "it nothing in this vault opens; put its file back, or attach another anchor"
+        )
+    if max(held) < min(there):
+        return (
+            f"the anchor holds the share of epoch {max(held)} and the ring is of epoch "
+            f"{min(there)}: the anchor is an old copy and opens nothing; put the current one back"
+        )
+    return (
+        f"the ring is of epoch {max(there)} and the anchor holds the share of epoch {max(held)}: "
+        f"the ring is an old copy, and dead for ever; put the current one back in {directory}, "
+        "from a mirror if there is one: the sealed files of the copy that are live open beside it"
+    )
 
 
 def slots_record(first: int, number: int) -> Secret:

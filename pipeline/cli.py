@@ -19,7 +19,7 @@ DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range
 _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
-    **dict.fromkeys(("anchor", "mirror"), "pipeline.keeping"),
+    **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
 _BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended
@@ -80,7 +80,9 @@ def _run(options: argparse.Namespace) -> int:
 
         machine.harden()
         module = import_module(_MODULES.get(options.command, "pipeline.commands"))
-        command: Callable[[argparse.Namespace], int] = getattr(module, options.command)
+        command: Callable[[argparse.Namespace], int] = getattr(
+            module, options.command.replace("-", "_")
+        )
         return command(options)
     except BrokenPipeError:
         raise
@@ -249,7 +251,11 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("--receipt", type=Path, metavar="FILE", help="write the receipt here as well")
     it = _add(commands, "verify", "check receipts, and what copies still hold")
     it.add_argument("receipts", nargs="+", type=Path, metavar="RECEIPT")
-    it.add_argument("--log-key", metavar="VKEY", help="the log key that you trust")
+    it.add_argument("--explain", action="store_true", help="say what each step compares and proves")
+    key = "a log key that you trust; a handover (.rekey) leads from one to the next"
+    it.add_argument("--log-key", action="append", default=[], metavar="VKEY", help=key)
+    witness = "a witness that must have signed along"
+    it.add_argument("--witness", action="append", default=[], metavar="VKEY", help=witness)
     _add_copy(it)
     _add(commands, "receipts", "list all receipts with their verdicts")
     it = _add(commands, "restore", "bring sealed files back from an old copy of the vault")
@@ -273,6 +279,11 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
     remove = _add(acts, "remove", "remove an anchor; its old shares are destroyed")
     remove.add_argument("name", metavar="ANCHOR", help="as in the list")
     _add(acts, "rotate", "give every anchor that is here a new share, and destroy the old")
+    it = _add(commands, "log-key", "show or change the key that receipts are checked with")
+    acts = it.add_subparsers(dest="act", metavar="show|rotate", required=True)
+    _add(acts, "show", "the key that signs now, and the handovers from earlier ones")
+    rotate = _add(acts, "rotate", "sign with a new key from here on; old receipts stay good")
+    rotate.add_argument("--ml-dsa", action="store_true", help="with a second signature, ML-DSA-44")
     it = _add(commands, "mirror", "keep ring and log in another place too")
     acts = it.add_subparsers(dest="act", metavar="list|add|remove", required=True)
     _add(acts, "list", "each mirror, and whether it is up to date")

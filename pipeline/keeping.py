@@ -6,7 +6,7 @@ As in `pipeline/commands.py`, each opens the vault, calls the act, and shows the
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 
-from pipeline import anchoring, views
+from pipeline import anchoring, logkey, views
 from pipeline import mirrors as mirroring
 from pipeline.commands import DONE
 from pipeline.opening import apart, the_vault
@@ -28,6 +28,19 @@ def anchor(options: Namespace) -> int:
     with acting(vault):
         acts[options.act](vault)
         views.anchors(it, list(anchoring.anchors(vault)))
+    return DONE
+
+
+def log_key(options: Namespace) -> int:
+    """Shows or changes the key of the log."""
+    it = Terminal(as_json=options.json)
+    vault = the_vault(options, it)
+    with acting(vault):
+        if options.act == "rotate":
+            logkey.rotate(vault, ml_dsa=options.ml_dsa)
+        second = logkey.second_signer(vault)
+        keys = [signer.verifier.format() for signer in (logkey.signer(vault), second) if signer]
+        views.log_key(it, keys, logkey.settle(vault))
     return DONE
 
 

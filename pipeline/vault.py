@@ -12,10 +12,9 @@ from pathlib import Path
 
 from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
-from keys.log import Log, signer_of
+from keys.log import Log
 from keys.mirror import MirroredDisk
 from keys.model import InteractionId, Label, Slot, VaultId
-from keys.note import Signer
 from keys.ring import Ring
 from keys.root import Roots
 from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
@@ -79,11 +78,6 @@ class Vault:
         self.ring.refresh()
         self.log.refresh()
         self.disk.catch_up()
-
-    def signer(self) -> Signer:
-        """Returns the signer of the log."""
-        with self.ring.signer_seed() as seed:
-            return signer_of(self.id, seed)
 
     def note(self, act: str, how: str, interactions: Sequence[InteractionId]) -> int:
         """Logs an act on interactions, such as a read; returns the index of the entry."""

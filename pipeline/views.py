@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keys.model import InteractionId
+from pipeline import logkey
 from pipeline.anchoring import AnchorRow
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.history import Detail, Row
@@ -27,7 +28,7 @@ _STYLE = {OK: "green", WARN: "yellow", BAD: "red"}
 def vault_made(it: Terminal, vault: Vault) -> None:
     """Shows a new vault, its anchors and the key that its receipts are checked with."""
     anchors = [(anchor.name, anchor.level()) for anchor in vault.ring.anchors]
-    key = vault.signer().verifier.format()
+    key = logkey.signer(vault).verifier.format()
     if it.as_json:
         rows = [{"anchor": n, "level": lv.letter, "rests_on": lv.rests_on} for n, lv in anchors]
         it.document({"vault": str(vault.directory), "anchors": rows, "log_key": key})
@@ -67,6 +68,17 @@ def _anchor_cells(row: AnchorRow) -> tuple[str, ...]:
     if row.is_outstanding:
         state += ", may hold an old share"
     return row.spec, row.way, row.level.letter if row.level else "-", state
+
+
+def log_key(it: Terminal, keys: Sequence[str], handovers: Sequence[Path]) -> None:
+    """Shows the keys that sign the log now, and the handovers that lead to them."""
+    if it.as_json:
+        it.document({"log_keys": list(keys), "handovers": [str(path) for path in handovers]})
+        return
+    for key in keys:
+        it.exact(f"log key  {key}")
+    for path in handovers:
+        it.exact(f"handover {safe(str(path))}")
 
 
 def mirrors(it: Terminal, found: Sequence[tuple[Path, bool]]) -> None:

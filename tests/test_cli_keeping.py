@@ -98,3 +98,29 @@ def test_a_mirror_brings_the_ring_back_when_the_disk_died(
     left = [row["interaction"] for row in shell.json("history")]
     assert left == [row for row in ids[::-1] if row != ids[0]]
     assert shell.json("mirror", "remove", str(mirror)) == []
+
+
+def test_the_log_key_changes_and_old_receipts_stay_good(shell: Shell, ids: list[str]) -> None:
+    (old,) = shell.json("log-key", "show")["log_keys"]
+    first, second = shell.home / "first.receipt", shell.home / "second.receipt"
+    shell("forget", ids[0], "--yes", "--receipt", str(first))
+    document = shell.json("log-key", "rotate", "--ml-dsa")
+    new, post_quantum = document["log_keys"]
+    (handover,) = document["handovers"]
+    assert new != old
+    shell("forget", ids[1], "--yes", "--receipt", str(second))
+    shutil.rmtree(shell.vault)
+    for receipt, key in ((first, old), (second, new)):
+        assert shell("verify", str(receipt), "--log-key", key).code == 0
+    assert shell("verify", str(second), "--log-key", new, "--log-key", post_quantum).code == 0
+    assert shell("verify", str(first), "--log-key", old, "--log-key", post_quantum).code == 5
+    assert handover.endswith(".rekey")
+
+
+def test_verify_explains_each_step(shell: Shell, ids: list[str]) -> None:
+    target = shell.home / "a.receipt"
+    shell("forget", ids[0], "--yes", "--receipt", str(target))
+    short, long = shell("verify", str(target)).out, shell("verify", str(target), "--explain").out
+    for step in ("form", "log key", "checkpoint signature", "inclusion", "live change"):
+        assert step in long
+    assert len(long) > 2 * len(short)

@@ -215,7 +215,7 @@ def test_keys_verify_calls_it_confirmed_by_its_entry(
 ) -> None:
     receipt, note = files(done)
     with acting(vault, clock):
-        key = vault.signer().verifier.format()
+        key = logkey.signer(vault).verifier.format()
     assert main([str(receipt), "--explain", "--log-key", key]) == 0
     out = capsys.readouterr().out
     assert "verifies, confirmed (pending at first; by confirmation, log entry" in out
@@ -344,7 +344,7 @@ def test_of_another_place_than_the_log_has_is_refused(vault: Vault, done: Erasur
     with acting(vault, clock):
         lied = replace(said, position=said.position + 5)
         at = vault.log.append([lied.entry()])
-        signed = encode_confirmation(lied, vault.log.prove(at, vault.signer()))
+        signed = encode_confirmation(lied, vault.log.prove(at, logkey.signer(vault)))
     with pytest.raises(Tampered, match="place"):
         confirmation.verify(signed)
 
@@ -430,7 +430,7 @@ class Simulated:
             assert disk.names(vault.receipts) == [note.name, receipt.name]
             entries = [it for _, it in vault.log.scan() if isinstance(it, ConfirmedEntry)]
             assert len(entries) == 1
-            it = confirmation.verify(bytes(disk.read(note)), vault.signer().verifier)
+            it = confirmation.verify(bytes(disk.read(note)), logkey.signer(vault).verifier)
             confirmation.match(it, verify(bytes(disk.read(receipt))))
         before = disk.cached.files()
         with acting(self.vault(disk), clock):

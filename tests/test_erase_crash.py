@@ -14,6 +14,7 @@ from keys.entry import Created
 from keys.errors import StateUnknown
 from keys.mirror import MirroredDisk
 from keys.receipt import CONFIRMED, Statement, verify
+from pipeline import logkey
 from pipeline.audit import audit
 from pipeline.erase import erase
 from pipeline.plan import make_plan
@@ -86,7 +87,7 @@ class Erasing:
     def _judge_gone(self, vault: Vault, disk: HouseDisk, receipts: list[str]) -> None:
         assert receipts == [f"{self.plan.id.hex()}.receipt"]
         data = bytes(disk.read(vault.receipts / receipts[0]))
-        statement = verify(data, vault.signer().verifier).statement
+        statement = verify(data, logkey.signer(vault).verifier).statement
         assert statement.erased == self.plan.erased
         assert statement.verdict == CONFIRMED
         assert_true_roots(vault, statement)

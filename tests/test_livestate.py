@@ -17,7 +17,7 @@ from keys.errors import StateUnknown, Tampered
 from keys.livetree import LiveTree
 from keys.model import Commitment, InteractionId, Slot
 from keys.receipt import Receipt, Statement, verify
-from pipeline import write
+from pipeline import logkey, write
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
 from pipeline.livestate import tree_of
@@ -42,7 +42,7 @@ def commitments(vault: Vault) -> dict[int, Commitment]:
 
 def assert_roots(vault: Vault, done: Erasure, lived: set[int], size: int) -> None:
     """The receipt verifies, and its roots are those of these slots, before and after."""
-    it = verify(done.receipt.read_bytes(), vault.signer().verifier).statement
+    it = verify(done.receipt.read_bytes(), logkey.signer(vault).verifier).statement
     known = commitments(vault)
     before = {slot: known[slot] for slot in lived}
     after = {slot: c for slot, c in before.items() if slot not in it.slots}
@@ -347,7 +347,7 @@ def test_control_the_audit_names_a_receipt_signed_from_such_a_tree(
     vault, ids = house
     another_tree(vault)
     done = forget(vault, ids[2])
-    verify(done.receipt.read_bytes(), vault.signer().verifier)
+    verify(done.receipt.read_bytes(), logkey.signer(vault).verifier)
     assert any(f"the live roots of receipt {done.receipt.stem}" in it for it in problems(vault))
 
 
@@ -361,7 +361,7 @@ def signed(vault: Vault, statement: Statement) -> bytes:
     """Returns the receipt of a statement that somebody with the log's key signs."""
     at = replace(statement, live_position=vault.log.size)
     index = vault.log.append([at.entry()])
-    return Receipt(at, vault.log.prove(index, vault.signer())).encode()
+    return Receipt(at, vault.log.prove(index, logkey.signer(vault))).encode()
 
 
 def test_control_a_receipt_in_which_one_other_leaf_changed_is_refused(vault: Vault) -> None:

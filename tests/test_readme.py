@@ -127,7 +127,7 @@ $ false
 def table() -> dict[str, str]:
     """Returns the rows of the README's table of commands by the command's name."""
     section = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([a-z]+)\b(.*)$", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z][a-z-]*)\b(.*)$", section, re.MULTILINE)
     assert len(rows) == len(dict(rows)), "a command has two rows"
     return dict(rows)
 

@@ -12,6 +12,7 @@ from keys.anchor.file import FileAnchor
 from keys.durable import RealDisk
 from keys.errors import AnchorFailure, Erased, KeysError, Malformed, NoSuchSlot, Tampered
 from keys.model import Epoch, Slot, VaultId
+from keys.pages import FRAME_SIZE, SLOTS_PER_PAGE
 from keys.ring import Ring
 from keys.root import Roots
 from keys.secret import Secret
@@ -244,9 +245,53 @@ def test_an_old_copy_of_the_ring_over_the_current_one_is_refused() -> None:
     for path, data in old.items():
         disk.write(path, 0, data)
     with pytest.raises(
-        AnchorFailure, match=r"holds the share of epoch \[2\].*epoch \[1\].*old copy"
+        AnchorFailure, match=r"ring is of epoch 1 .* share of epoch 2: the ring is an old copy"
     ):
         make_ring(disk).open()
+
+
+def test_an_old_copy_of_the_anchor_over_the_current_one_is_refused() -> None:
+    disk = empty_disk()
+    ring = new_ring(disk, 2)
+    old = bytes(disk.read(ANCHOR))
+    ring.destroy([Slot(0)], b"")
+    disk.write(ANCHOR, 0, old)
+    with pytest.raises(AnchorFailure, match=r"epoch 1 .* epoch 2: the anchor is an old copy"):
+        make_ring(disk).open()
+
+
+def test_an_anchor_that_was_overwritten_is_told_from_an_old_one() -> None:
+    disk = empty_disk()
+    new_ring(disk, 2)
+    disk.write(ANCHOR, 0, bytes(disk.size(ANCHOR) or 0))
+    with pytest.raises(AnchorFailure, match="no share that can be read"):
+        make_ring(disk).open()
+
+
+def test_a_ring_without_a_state_is_told_from_an_old_one() -> None:
+    disk = empty_disk()
+    new_ring(disk, 2)
+    for name in disk.names(RING):
+        disk.delete(RING / name)
+    with pytest.raises(AnchorFailure, match="no ring state is in"):
+        make_ring(disk).open()
+
+
+def test_pages_that_are_mostly_free_shrink_by_a_frame_each_rotation() -> None:
+    disk = empty_disk()
+    ring = new_ring(disk, 20 * SLOTS_PER_PAGE)
+    kept = [Slot(18 * SLOTS_PER_PAGE), Slot(20 * SLOTS_PER_PAGE - 1)]
+    ring.destroy([], b"")
+    keys = {slot: bytes(ring.key(slot)) for slot in kept}
+    ring.destroy([Slot(n) for n in range(20 * SLOTS_PER_PAGE) if n not in kept], b"")
+    size = disk.size(RING / "pages") or 0
+    sizes = []
+    for _ in range(4):
+        ring.destroy([], b"")
+        sizes.append(disk.size(RING / "pages") or 0)
+    assert size >= FRAME_SIZE * 8
+    assert sizes[-1] <= FRAME_SIZE * 4
+    assert {slot: bytes(ring.key(slot)) for slot in kept} == keys
 
 
 def test_an_old_state_beside_the_current_one_is_dropped() -> None:

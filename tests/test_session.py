@@ -23,13 +23,13 @@ from tests.household import (
     say,
 )
 
-WORDS = "the safe is behind the mirror"
+WORDS = "the safe is behind the painting"
 
 
 def assert_refused(base: Path, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match) as raised, acting(reopen(base), clock):
         pass
-    assert not any(word in str(raised.value) for word in ("safe", "behind", "mirror"))
+    assert not any(word in str(raised.value) for word in ("safe", "behind", "painting"))
 
 
 def opened(base: Path, passphrase: bytes) -> Vault:
@@ -95,7 +95,7 @@ def test_an_old_copy_of_a_vault_refuses_and_says_what_to_do(tmp_path: Path) -> N
     shutil.copytree(vault.directory, tmp_path / "old" / "vault")
     forget(vault, only)
     shutil.copytree(tmp_path / "anchors", tmp_path / "old" / "anchors")
-    assert_refused(tmp_path / "old", AnchorFailure, "dead for ever: put its sealed files back")
+    assert_refused(tmp_path / "old", AnchorFailure, "dead for ever; put the current one back")
 
 
 def test_without_its_anchor_a_vault_refuses_and_says_what_to_do(tmp_path: Path) -> None:
