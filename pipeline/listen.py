@@ -158,6 +158,7 @@ class _Listener:
         self._segmenter = Segmenter(request.endpointing)
         self._rest = np.zeros(0, np.int16)
         self._take: _Take | None = None
+        self._idle = 0  # samples since somebody spoke, or the keeper rested
 
     def events(self) -> Iterator[Heard]:
         for event in self._source.events():
@@ -176,6 +177,10 @@ class _Listener:
         for chunk in sound[:whole].reshape(-1, CHUNK_SAMPLES):
             yield from self._chunk(chunk)
         self._rest = sound[whole:]
+        self._idle = 0 if self._take else self._idle + len(block.pcm)
+        if self._idle >= RATE_HZ:
+            self._idle = 0
+            self._keeper.rest()
         yield Sound(block.pcm, self._take is not None, block.lost_ms)
 
     def _chunk(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:

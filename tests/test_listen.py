@@ -319,6 +319,19 @@ def test_what_another_forgets_while_it_is_spoken_is_not_written(home: Home, bloc
     home.assert_sound()
 
 
+def test_keys_that_another_destroys_leave_the_memory_of_who_listens(home: Home) -> None:
+    (it,) = said(hear(InVault(home.vault), voice(0, 1), silence(1)))
+    assert it.interaction is not None
+    created = home.vault.created(it.interaction)
+    assert created is not None
+    held = home.vault.ring._open_state.fresh
+    slots = {slot for slot, _ in created.slots}
+    forget(reopen(home.base), it.interaction)
+    assert slots <= held.keys(), "the control: an erasure elsewhere does not reach this memory"
+    hear(InVault(home.vault), silence(1.5))
+    assert not held, "what is dropped wipes itself"
+
+
 def test_a_vault_that_is_busy_costs_no_sound(home: Home) -> None:
     """From before the utterance to after its first second; it is taken up late, and whole."""
     holding = locked(home.vault.directory / "lock")
