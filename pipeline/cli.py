@@ -199,6 +199,7 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
     it = _add(commands, "listen", "hear a microphone and seal what is said, until Ctrl-C")
     it.add_argument("--device", metavar="NAME", help="a microphone, by its name or a part of it")
+    it.add_argument("--wake", metavar="WORD", help="hear only what follows it: hey jarvis, …")
     it.add_argument("--once", action="store_true", help="end after one utterance, or at Enter")
     it.add_argument(
         "--ephemeral", action="store_true", help="store nothing; k and Enter keeps the last"

@@ -26,10 +26,12 @@ from pipeline.safekeeping import Keeper
 from pipeline.segment import CHUNK_SAMPLES, Endpointing, Segmenter
 from pipeline.session import acting
 from pipeline.vault import Vault
+from pipeline.wake import WakeWord
 
 LIVE = Endpointing(hang_over_ms=416)
 """Sealed half a second after the end of speech, with what hearing the end and sealing take."""
 _PARTIAL_CHUNKS = 4  # 128 ms: how often the words may change
+_AWAKE_CHUNKS = 5 * RATE_HZ // CHUNK_SAMPLES  # so long somebody may wait after the wake word
 _LOOK_BACK = 256  # interactions; those cut off are among the newest
 
 Wall = Callable[[], datetime]
@@ -69,7 +71,17 @@ class Dropped:
     why: str
 
 
-Heard = Sound | Partial | Said | Dropped | Gone | Back
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The wake word was said: what follows is heard, and only that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """Nothing is heard until the wake word is said (again)."""
+
+
+Heard = Sound | Partial | Said | Dropped | Woken | Asleep | Gone | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,8 @@ class Request:
     recogniser: str
     once: bool = False
     endpointing: Endpointing = LIVE
+    wake: WakeWord | None = None
+    """Where there is one, an utterance is heard only after it."""
 
 
 def listen(
@@ -159,8 +173,11 @@ class _Listener:
         self._rest = np.zeros(0, np.int16)
         self._take: _Take | None = None
         self._idle = 0  # samples since somebody spoke, or the keeper rested
+        self._awake = 0  # chunks for which an utterance may still begin
 
     def events(self) -> Iterator[Heard]:
+        if self._request.wake:
+            yield Asleep()
         for event in self._source.events():
             if isinstance(event, Block):
                 yield from self._block(event)
@@ -184,6 +201,25 @@ class _Listener:
         yield Sound(block.pcm, self._take is not None, block.lost_ms)
 
     def _chunk(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:
+        if self._request.wake and not self._take:
+            yield from self._wait(self._request.wake, chunk)
+        else:
+            yield from self._hear(chunk)
+
+    def _wait(self, wake: WakeWord, chunk: NDArray[np.int16]) -> Iterator[Heard]:
+        """Before the wake word nothing is heard, not even for the pre-roll."""
+        said = wake(chunk)
+        if self._awake == 0 and said:
+            self._awake = _AWAKE_CHUNKS
+            self._segmenter.flush()
+            yield Woken()
+        elif self._awake:
+            self._awake -= 1
+            yield from self._hear(chunk)
+            if self._awake == 0 and not self._take:
+                yield Asleep()
+
+    def _hear(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:
         done = self._segmenter.feed(chunk, self._probability(chunk))
         if self._take is None:
             if self._segmenter.speaking:
@@ -244,6 +280,16 @@ class _Listener:
         self, take: _Take, done: Utterance | None, *, truncated: bool = False
     ) -> Iterator[Heard]:
         self._take = None
+        is_said = False
+        for event in self._end(take, done, truncated=truncated):
+            is_said = is_said or isinstance(event, Said)
+            yield event
+        # The end of the wake word itself is no utterance: somebody may be about to begin one.
+        if self._request.wake and not self._segmenter.speaking and (is_said or not self._awake):
+            self._awake = 0
+            yield Asleep()
+
+    def _end(self, take: _Take, done: Utterance | None, *, truncated: bool) -> Iterator[Heard]:
         if take.is_forgotten:
             return
         words = self._words(done)

@@ -24,6 +24,7 @@ from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting
 from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.vault import Vault
+from pipeline.wake import wake_word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,8 @@ def listen(options: Namespace) -> int:
     recogniser, screen = Vosk(model), it.on_one_screen()
     keeper = InMemory() if options.ephemeral else InVault(_ready(options, screen, recogniser))
     ends = replace(hearing.LIVE, hang_over_ms=options.pause)
-    request = hearing.Request(options.profile, model.name, once=options.once, endpointing=ends)
+    wake = wake_word(options.wake) if options.wake else None
+    request = hearing.Request(options.profile, model.name, options.once, ends, wake)
     with _stopping() as stop, _Display(screen) as display:
         keys = _Keys(stop, once=options.once)
         source = sound.Microphone(options.device, stop, keys.muted)
@@ -164,6 +166,7 @@ class _Display:
     level: str = " "
     drawn_s: float = 0.0
     named: bool = False
+    asleep: bool = False
     live: "Live | None" = field(default=None)
 
     def __enter__(self) -> Self:
@@ -191,6 +194,8 @@ class _Display:
             self.partial = ""
             if "forgotten" in event.why:
                 self.it.say(event.why)
+        elif isinstance(event, hearing.Woken | hearing.Asleep):
+            self.partial, self.asleep = "", isinstance(event, hearing.Asleep)
         else:
             self._away(event)
         self._draw(at_once=not isinstance(event, hearing.Sound))
@@ -199,7 +204,8 @@ class _Display:
         if not self.named:
             self.named = True
             self.it.say(f"listening to {safe(source)}; Ctrl-C ends")
-        self.state = "[bold red]● speech   [/]" if event.speaking else "[red]● listening[/]"
+        waiting = "[yellow]● waiting  [/]" if self.asleep else "[red]● listening[/]"
+        self.state = "[bold red]● speech   [/]" if event.speaking else waiting
         above = (sound.level_db(event.pcm) - _FLOOR_DB) / -_FLOOR_DB
         self.level = _METER[min(len(_METER) - 1, max(0, int(above * len(_METER))))]
         if event.lost_ms:

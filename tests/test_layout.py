@@ -33,7 +33,7 @@ pipeline.logkey
 pipeline.plan
 pipeline.hear pipeline.write
 pipeline.recognisers pipeline.fetch pipeline.npm
-pipeline.recording pipeline.devices
+pipeline.recording pipeline.devices pipeline.wake
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
 pipeline.sources pipeline.models pipeline.artefact
 pipeline.places pipeline.machine pipeline.terminal

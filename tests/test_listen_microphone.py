@@ -4,10 +4,12 @@ Speech is played to a sound server of the tests' own and comes back through Port
 takes some seconds, because speech does.
 """
 
+import contextlib
 import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -164,6 +166,47 @@ def test_a_person_sees_that_it_listens_and_the_words_as_they_come(
     assert is_early, "words came only after all was said"
 
 
+def test_a_person_keeps_what_was_ephemeral_and_mutes(
+    shell: Shell, microphone: VirtualMicrophone
+) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "listen", "--ephemeral"],
+        env=shell.environment,
+        cwd=shell.home,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        _until(ours, "● listening")
+        microphone.play(TIMER)
+        _until(ours, "not kept")
+        assert not shell.vault.exists()
+        os.write(ours, b"k\n")
+        _until(ours, "kept as")
+        os.write(ours, b"m\n")
+        _until(ours, "muted")
+        microphone.play(PIZZA)
+        os.write(ours, b"m\n")
+        _until(ours, "on again")
+        os.kill(process.pid, signal.SIGINT)
+        rest = _until_end(ours)
+        assert process.wait(_PATIENCE_S) == 0
+    os.close(ours)
+    assert "pizza" not in rest, "what was said while it was muted was heard"
+    assert [row["text"] for row in shell.json("history")] == ["set a timer for ten minutes"]
+
+
+def _until_end(terminal: int) -> str:
+    seen = ""
+    with contextlib.suppress(OSError):  # Linux's way to say that the last process has gone
+        while data := os.read(terminal, 65536):
+            seen += data.decode(errors="replace")
+    return plain(seen)
+
+
 def _until(terminal: int, what: str) -> str:
     seen, until_s = "", time.monotonic() + _PATIENCE_S
     while time.monotonic() < until_s:
@@ -242,6 +285,25 @@ def test_the_microphone_is_listed_with_its_level(
     assert [row["name"] for row in found if row["default"]]
     assert all(row["channels"] > 0 and row["rate_hz"] > 0 for row in found)
     assert max(row["level_db"] for row in found) > -40
+
+
+def test_it_wakes_and_hears_what_follows(
+    shell: Shell, microphone: VirtualMicrophone, tmp_path: Path
+) -> None:
+    if not shutil.which("flite"):
+        pytest.skip("flite, which speaks the wake word, is not installed")
+    wake = tmp_path / "wake.wav"
+    subprocess.run(["flite", "-voice", "slt", "-t", "hey jarvis", "-o", wake], check=True)
+    with listening(shell, "--wake", "hey jarvis") as ear:
+        microphone.play(PIZZA)
+        time.sleep(2.0)
+        microphone.play(wake)
+        microphone.play(TIMER)
+        assert ear.said(0)[1]["text"].endswith("set a timer for ten minutes")
+        microphone.play(PIZZA)
+        assert ear.stop() == 0
+    assert len(ear.out) == 1
+    assert len(shell.json("history")) == 1
 
 
 def test_a_name_that_no_microphone_has_is_refused(shell: Shell) -> None:
