@@ -290,6 +290,7 @@ def test_the_microphone_is_listed_with_its_level(
 def test_it_wakes_and_hears_what_follows(
     shell: Shell, microphone: VirtualMicrophone, tmp_path: Path
 ) -> None:
+    pytest.importorskip("pymicro_wakeword", reason="the extra `wake` is not installed")
     if not shutil.which("flite"):
         pytest.skip("flite, which speaks the wake word, is not installed")
     wake = tmp_path / "wake.wav"

@@ -15,6 +15,7 @@ from pipeline.model import RATE_HZ
 from pipeline.segment import CHUNK_SAMPLES
 from pipeline.wake import wake_word
 
+pytest.importorskip("pymicro_wakeword", reason="the extra `wake` is not installed")
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
