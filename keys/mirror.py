@@ -18,7 +18,8 @@ from keys.secret import Secret
 MARK = "vault.json"
 """The file that tells a mirror from an empty mount point; it is mirrored as well."""
 _RING, _LOG = Path("ring"), Path("log")
-_BLOCK, _TAIL = 1 << 20, 1 << 16
+_WHAT = "ring, log and vault.json"
+_BLOCK, _TAIL, _LINE = 1 << 20, 1 << 16, 1 << 10
 
 
 class MirroredDisk:
@@ -37,7 +38,6 @@ class MirroredDisk:
         self._disk.make_dir(mirror)
         self._disk.sync_dir(mirror.parent)
         self._catch_up(mirror)
-        self._copy(Path(MARK), mirror)  # last: until it is there, there is no mirror
         self.mirrors = (*self.mirrors, mirror)
         self.kept.add(mirror)
 
@@ -52,11 +52,21 @@ class MirroredDisk:
         self.kept.discard(mirror)
 
     def is_here(self, mirror: Path) -> bool:
-        """Tells whether the mirror can be reached."""
+        """Tells whether the mirror can be reached, and is one of this vault."""
         try:
-            return self._disk.size(mirror / MARK) is not None
+            return self._disk.size(mirror / MARK) is not None and not self.is_of_another(mirror)
         except OSError:
             return False
+
+    def is_of_another(self, mirror: Path) -> bool:
+        """Tells whether the log there begins with another entry than that of this vault."""
+        theirs = self._first_line(mirror)
+        return bool(theirs) and theirs != self._first_line(self._vault)
+
+    def _first_line(self, directory: Path) -> bytes:
+        """Returns the first entry of a log, nothing where it is not there or torn."""
+        line, end, _ = bytes(self._read(directory / _LOG / "entries", 0, _LINE)).partition(b"\n")
+        return line if end and _is_whole(line) else b""
 
     def catch_up(self) -> None:
         """Brings each mirror that is here up to date; ring and log have opened here before.
@@ -75,6 +85,8 @@ class MirroredDisk:
         for name in ("entries", "hashes"):
             self._grow(_LOG / name, mirror)
         self._match_ring(mirror)
+        if self._read(self._vault / MARK) != self._read(mirror / MARK):
+            self._copy(Path(MARK), mirror)  # last: until it is there, there is no mirror
 
     def _grow(self, path: Path, mirror: Path) -> None:
         """Adds what a file that only grows lacks in the mirror; copies it where the ends differ."""
@@ -82,8 +94,13 @@ class MirroredDisk:
         if path.name == "entries":
             self._refuse_if_ahead(path, mirror)
         start = max(0, min(here, there) - _TAIL)
-        same = self._read(self._vault / path, start, there) == self._read(mirror / path, start)
-        if not same:
+        ours, theirs = (
+            self._read(self._vault / path, start, there),
+            self._read(mirror / path, start),
+        )
+        if ours != theirs:
+            if path.name == "entries":
+                _refuse_if_parted(ours, theirs, mirror, self._vault)
             self._copy(path, mirror)
         elif there < here:
             self._add(path, mirror, there, here)
@@ -106,7 +123,7 @@ class MirroredDisk:
         if (self._disk.size(mirror / path) or 0) > (self._disk.size(self._vault / path) or 0):
             raise Tampered(
                 f"{mirror / path} is ahead of {self._vault / path}: an old copy was put back here; "
-                f"put the folders ring and log of {mirror} in {self._vault}"
+                f"put {_WHAT} of {mirror} in {self._vault}"
             )
 
     def _copy(self, path: Path, mirror: Path) -> None:
@@ -136,19 +153,22 @@ class MirroredDisk:
             try:
                 act(mirror)
             except Tampered:
-                self.kept.discard(mirror)
+                self.kept.clear()  # the others have not been compared yet
                 raise
             except (KeysError, OSError):  # it comes back by `catch_up`
                 self.kept.discard(mirror)
 
     def _of(self, path: Path) -> Path | None:
-        """Returns the path within the vault of what is mirrored, None for anything else."""
+        """Returns the path within the vault of what is mirrored, None for anything else.
+
+        The vault itself is: names in it that were made durable are so in the mirror.
+        """
         if not path.is_relative_to(self._vault):
             return None
         inner = path.relative_to(self._vault)
         first, *rest = inner.parts or ("",)
         is_mark = not rest and first.removesuffix(".new") == MARK
-        return inner if is_mark or first in {_RING.name, _LOG.name} else None
+        return inner if is_mark or first in {"", _RING.name, _LOG.name} else None
 
     def _mirrored(self, path: Path, act: Callable[[Path], None]) -> None:
         """Does `act` on what stands for `path` in each mirror."""
@@ -213,3 +233,23 @@ class MirroredDisk:
             self._disk.write(target, start, self._disk.read(path, start, end - start))
         if written:
             self._disk.sync(target)
+
+
+def _refuse_if_parted(ours: Secret, theirs: Secret, mirror: Path, vault: Path) -> None:
+    """Raises `Tampered` when a whole entry of the mirror is another here: both went on apart.
+
+    What a power cut tore in the mirror is no such: it has bytes there that no entry has, or no end.
+    """
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    parted = next((at for at, (a, b) in pairs if a != b), len(theirs))
+    line, end, _ = bytes(theirs[theirs.rfind(b"\n", 0, parted) + 1 :]).partition(b"\n")
+    if end and _is_whole(line):
+        raise Tampered(
+            f"{mirror} and {vault} have gone different ways: an old copy was put back here while "
+            f"the mirror was away, and used since; to go back, put {_WHAT} of {mirror} in {vault}; "
+            f"to go on without what is there alone, move {mirror} away"
+        )
+
+
+def _is_whole(line: bytes) -> bool:
+    return line.isascii() and line.decode().isprintable()

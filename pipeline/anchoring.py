@@ -2,21 +2,30 @@
 
 `vault.json` names the anchors to be (`anchor_next`) before the ring changes, and they take the
 place of the others when it has. What a crash leaves between, `follow` ends at the next act; what
-cannot be, such as a stick that was pulled out meanwhile, it takes back.
+cannot be, such as a stick that was pulled out meanwhile, it takes back. Before a change begins, a
+way to the root must be left that is here, and each new anchor must be a place of its own that can
+be written and passes for none of its name that was given up while it was away: a name stands for
+one place (SPEC section 3.4), and by it alone a receipt is pending or confirmed.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from keys.anchor import Level
-from keys.errors import AnchorFailure
-from keys.root import held_by
+from keys.anchor import Anchor, Level
+from keys.errors import AnchorFailure, StateUnknown
+from keys.ring import Ring
+from keys.root import Roots, held_by
 from pipeline.anchors import format_spec, parse_spec
 from pipeline.errors import NotFound, Refused
 from pipeline.identity import clear_half_written, read_identity, write_identity
 from pipeline.vault import Vault
 
 Ways = tuple[tuple[str, ...], ...]
+_FAILURES = AnchorFailure, StateUnknown, OSError
+"""What an anchor does that is pulled out, full, or may not be written."""
+_PROBE = ".anechoic-probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ def rotate(vault: Vault) -> None:
 
 def follow(vault: Vault) -> None:
     """Takes anchors and mirrors as they are on record now, and ends a change that was cut off."""
+    vault.disk.kept.clear()  # another process may have gone on without them since
     clear_half_written(vault.directory, vault.disk)
     identity = read_identity(vault.directory, vault.disk)
     if {*map(str, vault.disk.mirrors)} != {*identity.mirrors}:
@@ -81,11 +91,7 @@ def follow(vault: Vault) -> None:
 
 def _change(vault: Vault, ways: Ways) -> None:
     spec = format_spec(ways)
-    parse_spec(spec)
-    known = {anchor.name for anchor in vault.ring.anchors}
-    for anchor in vault.roots_of(spec).anchors:
-        if anchor.name not in known:
-            anchor.level()  # raises where there is none, before anything is changed
+    _check(vault, spec)
     _record(vault, vault.anchor, spec)
     _carry_out(vault, spec)
 
@@ -99,11 +105,12 @@ def _carry_out(vault: Vault, spec: str) -> None:
     except AnchorFailure:
         ring = vault.ring_of(new)
         ring.open()
-        ring.retire(old)
+        _retire(ring, old)
     else:
         try:
+            _check_here(old, new)
             ring.change_ways(new)
-        except AnchorFailure:
+        except _FAILURES:
             _take_back(vault, spec)
             raise
     vault.use_anchors(spec, ring)
@@ -114,9 +121,15 @@ def _take_back(vault: Vault, spec: str) -> None:
     """Leaves the anchors as they were, when the ring still opens with them."""
     ring = vault.ring_of(vault.roots_of(vault.anchor))
     ring.open()
-    ring.retire(vault.roots_of(spec))
+    _retire(ring, vault.roots_of(spec))
     vault.use_anchors(vault.anchor, ring)
     _record(vault, vault.anchor, None)
+
+
+def _retire(ring: Ring, roots: Roots) -> None:
+    """Destroys what these hold as far as they can be written; the others are outstanding."""
+    with contextlib.suppress(*_FAILURES):
+        ring.retire(roots)
 
 
 def _record(vault: Vault, anchor: str, then: str | None) -> None:
@@ -125,7 +138,8 @@ def _record(vault: Vault, anchor: str, then: str | None) -> None:
 
 
 def _spec_of(vault: Vault, name: str) -> str:
-    found = [row.spec for row in anchors(vault) if name in {row.spec, row.name}]
+    names = {name, format_spec(((name,),))}
+    found = [row.spec for row in anchors(vault) if names & {row.spec, row.name}]
     if not found:
         raise NotFound(f"no anchor {name[:40]!r}; `anechoic anchor list` shows them")
     return found[0]
@@ -134,3 +148,73 @@ def _spec_of(vault: Vault, name: str) -> str:
 def _way_of(vault: Vault, name: str) -> int:
     spec = _spec_of(vault, name)
     return next(n for n, way in enumerate(parse_spec(vault.anchor)) if spec in way)
+
+
+# What must hold before
+
+
+def _check(vault: Vault, spec: str) -> None:
+    """Raises `Refused` or `AnchorFailure` where the anchors cannot become those of `spec`."""
+    old, new = vault.roots_of(vault.anchor), vault.roots_of(spec)
+    _check_here(old, new)
+    specs = [spec for way in parse_spec(spec) for spec in way]
+    _check_places(vault, [place for place in map(_place_of, specs) if place])
+    known = {anchor.name for anchor in old.anchors}
+    for name, anchor in zip(specs, new.anchors, strict=True):
+        if anchor.name in known:
+            continue
+        try:
+            _check_new(vault, anchor, old)
+            _try_out(vault, name, anchor)
+        except (StateUnknown, OSError) as error:
+            why = getattr(error.__cause__ or error, "strerror", None) or error
+            problem = f"no anchor can be made at {name}: {why}; name another place"
+            raise AnchorFailure(problem) from error
+
+
+def _check_here(old: Roots, new: Roots) -> None:
+    """Raises `AnchorFailure` unless a way of the new ones is here, or can be made with what is."""
+    known = {anchor.name for anchor in old.anchors}
+    made = [way for way in new.ways if new.name_of(way) not in old.names()]
+    for anchor in (anchor for way in made for anchor in way if anchor.name in known):
+        if held_by(anchor) is None:  # to write would make another one in its place
+            raise AnchorFailure(f"the anchor {anchor.name} is not here; attach it first")
+    if not made and not any(all(held_by(a) is not None for a in way) for way in new.ways):
+        names = " or ".join(sorted(new.names()))
+        raise AnchorFailure(f"what would be left, {names}, is not here; attach it first")
+
+
+def _check_places(vault: Vault, places: list[Path]) -> None:
+    if len(set(places)) < len(places):
+        raise Refused("two of the anchors lie in the same folder; name another one")
+    for inside in (vault.directory, *vault.disk.mirrors):
+        if any(place.is_relative_to(inside.resolve()) for place in places):
+            raise Refused(
+                f"the anchor would be inside {inside}, so every copy of that would carry the means "
+                "to revive what was erased; name a folder outside it"
+            )
+
+
+def _check_new(vault: Vault, anchor: Anchor, old: Roots) -> None:
+    held = held_by(anchor)
+    if held and any(held == held_by(other) for other in old.anchors):
+        raise Refused("an anchor of this vault lies there already; name another folder")
+    if not held and anchor.name in {n for way in vault.ring.outstanding for n in way.split("+")}:
+        raise Refused(
+            f"an anchor {anchor.name} was removed while it was away, and what it held is "
+            "outstanding; this is another one in its place: name another folder for it"
+        )
+
+
+def _try_out(vault: Vault, spec: str, anchor: Anchor) -> None:
+    anchor.level()  # raises where there is none
+    if place := _place_of(spec):
+        vault.disk.make_dir(place)
+        vault.disk.write(place / _PROBE, 0, bytes(2 * 4096))  # as much as an anchor takes
+        vault.disk.sync(place / _PROBE)
+        vault.disk.delete(place / _PROBE)
+
+
+def _place_of(spec: str) -> Path | None:
+    kind, _, place = spec.partition(":")
+    return Path(place).resolve() if kind == "file" and place else None

@@ -52,5 +52,7 @@ def _check(vault: Vault, directory: Path, anchors: Path) -> None:
                 f"{directory} is inside {place}: a mirror is for the day that is lost, so it "
                 "belongs on another disk"
             )
-    if there := set(vault.disk.names(directory)) - {"ring", "log", MARK}:
+    if there := set(vault.disk.names(directory)) - {"ring", "log", MARK, MARK + ".new"}:
         raise Refused(f"{directory} holds other things ({min(there)}, …); name an empty one")
+    if vault.disk.is_of_another(directory):
+        raise Refused(f"{directory} is a mirror of another vault; name an empty folder")

@@ -2,15 +2,21 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keys.errors import AnchorFailure
+from keys.anchor.file import FileAnchor
+from keys.errors import AnchorFailure, StateUnknown
+from keys.model import Epoch
+from keys.receipt import PENDING
+from keys.secret import Secret
 from pipeline import anchoring
 from pipeline.audit import audit
 from pipeline.errors import NotFound, Refused
-from pipeline.identity import read_identity
+from pipeline.identity import read_identity, write_identity
+from pipeline.mirrors import add_mirror
 from pipeline.session import acting, create_vault, open_vault
 from pipeline.vault import Vault
 from tests.household import (
@@ -183,8 +189,6 @@ def test_what_cannot_be_changes_nothing(
 def test_a_change_that_fails_in_the_middle_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keys.anchor.file import FileAnchor
-
     vault, stick, write = make(tmp_path), tmp_path / "stick", FileAnchor.write
 
     def pulled_out(self: FileAnchor, epoch: object, share: object) -> None:
@@ -202,6 +206,173 @@ def test_a_change_that_fails_in_the_middle_is_taken_back(
     assert again.anchor == "file"
     with acting(again, clock):
         assert_whole(again, first, "first")
+
+
+def two_ways(base: Path) -> tuple[Vault, Path]:
+    """A vault with an anchor here, and a second way to its root on a stick."""
+    stick = base / "stick"
+    return create_vault(base / "vault", base / "anchors", f"file|file:{stick}"), stick
+
+
+def test_the_only_way_that_is_here_is_not_removed(tmp_path: Path) -> None:
+    vault, stick = two_ways(tmp_path)
+    (first,) = say(vault, "first")
+    stick.rename(tmp_path / "pocket")
+    before = real_files(tmp_path)
+    with pytest.raises(AnchorFailure, match=r"what would be left.*attach it first"):
+        changed(vault, lambda it: anchoring.remove(it, "file"))
+    assert real_files(tmp_path) == before
+    assert_whole_again(tmp_path, vault, "first")
+    assert first
+
+
+@pytest.mark.parametrize("is_record_of", ["remove", "join"])
+def test_a_change_that_was_cut_off_and_whose_stick_has_gone_is_taken_back(
+    tmp_path: Path, is_record_of: str
+) -> None:
+    vault, stick = two_ways(tmp_path)
+    say(vault, "first")
+    then = f"file:{stick}" if is_record_of == "remove" else f"file|file:{stick}+file:{tmp_path}/c"
+    known = read_identity(vault.directory, vault.disk)
+    write_identity(vault.directory, replace(known, anchor_next=then), vault.disk)
+    stick.rename(tmp_path / "pocket")
+    with pytest.raises(AnchorFailure, match="attach it first"), acting(reopen(tmp_path), clock):
+        pass
+    assert not stick.exists()
+    assert read_identity(vault.directory, vault.disk).anchor_next is None
+    assert_whole_again(tmp_path, vault, "first")
+
+
+def test_nothing_is_joined_to_an_anchor_that_is_away(tmp_path: Path) -> None:
+    """To write it a share would make another anchor in its place, and count as its return."""
+    vault, stick = two_ways(tmp_path)
+    stick.rename(tmp_path / "pocket")
+    changed(vault, anchoring.rotate)
+    with pytest.raises(AnchorFailure, match="is not here"):
+        changed(vault, lambda it: anchoring.add(it, f"file:{tmp_path}/c", to=f"file:{stick}"))
+    assert not stick.exists()
+    with acting(vault, clock):
+        assert len(vault.ring.outstanding) == 1
+
+
+def test_where_no_anchor_can_be_made_none_is_added(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    say(vault, "first")
+    (tmp_path / "letter").write_text("not a folder")
+    before = real_files(tmp_path)
+    for place in (tmp_path / "letter", tmp_path / "letter" / "in"):
+        with pytest.raises(AnchorFailure, match="no anchor can be made"):
+            changed(vault, lambda it, at=place: anchoring.add(it, f"file:{at}"))  # type: ignore[misc]
+    assert real_files(tmp_path) == before
+    assert_whole_again(tmp_path, vault, "first")
+
+
+@pytest.mark.parametrize("error", [StateUnknown("disk full"), OSError("stick pulled out")])
+def test_a_medium_that_fails_in_the_middle_stops_nothing_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    vault, stick, write = make(tmp_path), tmp_path / "stick", FileAnchor.write
+
+    def failing(self: FileAnchor, epoch: Epoch, share: Secret) -> None:
+        if self.name != "file":
+            raise error
+        write(self, epoch, share)
+
+    say(vault, "first")
+    monkeypatch.setattr(FileAnchor, "write", failing)
+    with pytest.raises(type(error)):
+        changed(vault, lambda it: anchoring.add(it, f"file:{stick}"))
+    assert_whole_again(tmp_path, vault, "first")
+
+
+def test_an_anchor_that_can_be_read_only_does_not_stop_the_vault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `A+B` B is removed, whose medium turns out to be write-protected."""
+    stick, write = tmp_path / "stick", FileAnchor.write
+    vault = create_vault(tmp_path / "vault", tmp_path / "anchors", f"file+file:{stick}")
+
+    def protected(self: FileAnchor, epoch: Epoch, share: Secret) -> None:
+        if self.name != "file":
+            raise StateUnknown("could not write: read-only")
+        write(self, epoch, share)
+
+    say(vault, "first")
+    monkeypatch.setattr(FileAnchor, "write", protected)
+    with pytest.raises((StateUnknown, AnchorFailure)):
+        changed(vault, lambda it: anchoring.remove(it, f"file:{stick}"))
+    again = reopen(tmp_path)
+    with acting(again, clock):
+        assert again.anchor == "file"
+        assert not again.ring.outstanding, "without the share of A that of B opens nothing"
+
+
+@pytest.mark.parametrize("to", [None, "file"])
+@pytest.mark.parametrize("name", ["anchors", "link", "anchors/../anchors"])
+def test_one_place_is_not_added_twice(tmp_path: Path, name: str, to: str | None) -> None:
+    """Joined to itself, an anchor would get two shares in one place, and nothing would open."""
+    vault = make(tmp_path)
+    say(vault, "first")
+    (tmp_path / "link").symlink_to(tmp_path / "anchors")
+    twice = f"file:{tmp_path}/new+file:{tmp_path}/anchors/../new"
+    with pytest.raises(Refused, match="lies there already"):
+        changed(vault, lambda it: anchoring.add(it, f"file:{tmp_path / name}", to))
+    with pytest.raises(Refused, match="same folder"):
+        changed(vault, lambda it: anchoring.add(it, twice))
+    assert_whole_again(tmp_path, vault, "first")
+
+
+def test_no_anchor_lies_in_what_is_copied(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    with acting(vault, clock):
+        add_mirror(vault, tmp_path / "mirror", tmp_path / "anchors")
+    for inside in ("vault", "vault/a", "mirror", "mirror/ring"):
+        with pytest.raises(Refused, match="inside"):
+            changed(vault, lambda it, at=inside: anchoring.add(it, f"file:{tmp_path / at}"))  # type: ignore[misc]
+
+
+def test_another_stick_in_the_place_of_a_lost_one_confirms_nothing(tmp_path: Path) -> None:
+    vault, stick = two_ways(tmp_path)
+    first, second = say(vault, "first", "second")
+    (name,) = {it.name for it in vault.ring.anchors} - {"file"}
+    sealed = sealed_of(vault, first)
+    shutil.copytree(vault.directory, tmp_path / "backup")
+    stick.rename(tmp_path / "lost")
+    assert forget(vault, first).statement.verdict == PENDING
+    changed(vault, lambda it: anchoring.remove(it, f"file:{stick}"))
+    shares = {s for data in real_files(tmp_path / "lost").values() for s in shares_in(data)}
+    thief = Adversary([*real_files(tmp_path / "backup").values()], {name: shares})
+    assert thief.opened(sealed), "the control: whoever finds the stick opens the backup"
+    with pytest.raises(Refused, match="another one in its place"):
+        changed(vault, lambda it: anchoring.add(it, f"file:{stick}"))
+    changed(vault, lambda it: anchoring.add(it, f"file:{stick}/new"))
+    with acting(vault, clock):
+        assert vault.ring.outstanding == {name}
+    assert forget(vault, second).statement.verdict == PENDING
+    assert not [it for it in vault.receipts.iterdir() if it.suffix == ".confirmed"]
+
+
+def test_the_lost_stick_itself_is_taken_back(tmp_path: Path) -> None:
+    vault, stick = two_ways(tmp_path)
+    (first,) = say(vault, "first")
+    stick.rename(tmp_path / "lost")
+    forget(vault, first)
+    changed(vault, lambda it: anchoring.remove(it, f"file:{stick}"))
+    (tmp_path / "lost").rename(stick)
+    changed(vault, lambda it: anchoring.add(it, f"file:{stick}"))
+    with acting(vault, clock):
+        assert not vault.ring.outstanding
+    assert [it for it in vault.receipts.iterdir() if it.suffix == ".confirmed"]
+
+
+def test_an_anchor_is_named_as_it_was_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    vault = make(tmp_path)
+    changed(vault, lambda it: anchoring.add(it, "file:stick/"))
+    changed(vault, lambda it: anchoring.remove(it, "file:stick/"))
+    assert vault.anchor == "file"
 
 
 CHANGES: list[tuple[str, Callable[[Path], Change]]] = [

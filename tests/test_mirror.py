@@ -17,7 +17,7 @@ from keys.mirror import MirroredDisk
 from keys.model import Slot
 from keys.ring import Ring
 from keys.root import Roots
-from pipeline import write
+from pipeline import anchoring, write
 from pipeline.errors import NotFound, Refused
 from pipeline.mirrors import add_mirror, remove_mirror
 from pipeline.session import acting
@@ -246,3 +246,118 @@ def test_a_mirror_that_is_removed_gets_nothing_more(tmp_path: Path) -> None:
     assert real_files(mirror) == before
     with pytest.raises(NotFound), acting(vault, clock):
         remove_mirror(vault, mirror)
+
+
+def test_a_mirror_of_another_vault_is_left_alone(tmp_path: Path) -> None:
+    """It may be all that is left of that vault, whose log may be shorter than this one's."""
+    other, mirror = mirrored_vault(tmp_path / "other")
+    say(other, "of the other vault")
+    before, vault = real_files(mirror), make(tmp_path)
+    for _ in range(2):  # shorter, then longer than the other
+        with pytest.raises(Refused, match="another vault"), acting(vault, clock):
+            add_mirror(vault, mirror, tmp_path / "anchors")
+        say(vault, "first", "second", "third")
+    assert real_files(mirror) == before
+
+
+def test_a_mirror_of_another_vault_in_the_place_of_ours_is_not_ours(tmp_path: Path) -> None:
+    other, theirs = mirrored_vault(tmp_path / "other")
+    say(other, "of the other vault")
+    vault, mirror = mirrored_vault(tmp_path)
+    mirror.rename(tmp_path / "drawer")
+    theirs.rename(mirror)
+    before = real_files(mirror)
+    say(vault, "first", "second", "third")
+    assert real_files(mirror) == before
+    assert not vault.disk.kept
+
+
+def test_a_copy_that_went_on_is_not_carried_over_what_the_mirror_alone_has(tmp_path: Path) -> None:
+    """As above, but the old copy was used while the mirror was away, and its log is longer now."""
+    vault, mirror = mirrored_vault(tmp_path)
+    say(vault, "first")
+    shutil.copytree(vault.directory, tmp_path / "backup")
+    say(vault, "second")
+    before = real_files(mirror)
+    shutil.rmtree(vault.directory)
+    shutil.copytree(tmp_path / "backup", vault.directory)
+    mirror.rename(tmp_path / "drawer")
+    say(reopen(tmp_path), "third", "fourth", "fifth")
+    (tmp_path / "drawer").rename(mirror)
+    with pytest.raises(Tampered, match="different ways"), acting(reopen(tmp_path), clock):
+        pass
+    assert real_files(mirror) == before
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0" * 400, b"\0" * 40 + b"rest of a line\n17 begi"])
+def test_what_a_power_cut_tore_in_a_mirror_is_made_good(tmp_path: Path, torn: bytes) -> None:
+    vault, mirror = mirrored_vault(tmp_path)
+    say(vault, "first")
+    whole = (mirror / "log" / "entries").read_bytes()
+    say(vault, "second")
+    later = (mirror / "log" / "entries").read_bytes()
+    (mirror / "log" / "entries").write_bytes((whole + torn)[: len(later)])
+    with acting(vault, clock):
+        assert mirror in vault.disk.kept
+    assert (mirror / "log" / "entries").read_bytes() == later
+
+
+def test_a_mirror_that_was_away_learns_of_the_anchors_too(tmp_path: Path) -> None:
+    """Without them the ring in it opens for nobody once the disk with the first one is dead."""
+    vault, mirror = mirrored_vault(tmp_path)
+    mirror.rename(tmp_path / "drawer")
+    with acting(vault, clock):
+        anchoring.add(vault, f"file:{tmp_path / 'stick'}")
+    (tmp_path / "drawer").rename(mirror)
+    (first,) = say(vault, "first")
+    shutil.copytree(vault.sealed, tmp_path / "sealed")
+    for lost in (vault.directory, tmp_path / "anchors"):
+        shutil.rmtree(lost)
+    shutil.copytree(mirror, vault.directory)
+    shutil.copytree(tmp_path / "sealed", vault.sealed)
+    again = reopen(tmp_path)
+    with acting(again, clock):
+        assert_whole(again, first, "first")
+
+
+def test_a_mirror_whose_beginning_was_cut_off_is_begun_again(tmp_path: Path) -> None:
+    vault, mirror = make(tmp_path), tmp_path / "mirror"
+    (mirror / "ring").mkdir(parents=True)
+    (mirror / "vault.json.new").write_bytes(b"{")
+    with acting(vault, clock):
+        add_mirror(vault, mirror, tmp_path / "anchors")
+    assert {it.name for it in mirror.iterdir()} == {"ring", "log", "vault.json"}
+
+
+def test_of_two_mirrors_one_ahead_neither_gets_anything(tmp_path: Path) -> None:
+    """This process goes on: what it had compared before it may have changed since."""
+    vault, mirror = mirrored_vault(tmp_path)
+    with acting(vault, clock):
+        add_mirror(vault, tmp_path / "second", tmp_path / "anchors")
+    say(vault, "first")
+    shutil.copytree(vault.directory, tmp_path / "backup")
+    say(vault, "second")
+    shutil.rmtree(vault.directory)
+    shutil.copytree(tmp_path / "backup", vault.directory)
+    before = real_files(mirror), real_files(tmp_path / "second")
+    for _ in range(2):
+        with pytest.raises(Tampered), acting(vault, clock):
+            pass
+        assert not vault.disk.kept
+    assert before == (real_files(mirror), real_files(tmp_path / "second"))
+
+
+def test_recovery_changes_no_mirror_before_it_was_compared(tmp_path: Path) -> None:
+    """A process goes on, an old copy is put back under it, torn at its end, which recovery cuts."""
+    vault, mirror = mirrored_vault(tmp_path)
+    say(vault, "first")
+    shutil.copytree(vault.directory, tmp_path / "backup")
+    say(vault, "second", "third")
+    (state,) = (tmp_path / "backup" / "ring").glob("state-*")
+    state.write_bytes(state.read_bytes() + b"torn")
+    shutil.rmtree(vault.directory)
+    shutil.copytree(tmp_path / "backup", vault.directory)
+    before = real_files(mirror)
+    with pytest.raises(Tampered), acting(vault, clock):
+        pass
+    assert real_files(mirror) == before
