@@ -160,6 +160,11 @@ class States:
                 return self.open(epoch, roots)
             except (AnchorFailure, Tampered) as error:
                 trouble = trouble or error
+        if not held and (apart := sorted(roots.epochs_held())):
+            raise AnchorFailure(
+                f"the anchors hold shares of the epochs {apart} that do not go together: one of "
+                "them is an old copy; put the current one back"
+            )
         raise trouble or AnchorFailure(_why_nothing_opens(there, held, self._directory))
 
     def delete(self, epochs: Iterable[Epoch]) -> None:

@@ -4,10 +4,14 @@ No fixture for one kind of test belongs here; it lives beside those tests. A tes
 recognition model is marked `model` and fails, rather than skips, where none is installed.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Whoever starts the tests in the background may have Ctrl-C ignored, which every process inherits.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared processor is not a wrong result, so no deadline; what failed is printed to be repeated.
 settings.register_profile("anechoic", deadline=None, print_blob=True)

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from keys import lock
 from keys.durable import RealDisk
 from keys.errors import Busy
 from keys.model import InteractionId
 from pipeline import cli
 from pipeline.audit import audit
 from pipeline.errors import Refused
-from pipeline.session import acting, create_vault
+from pipeline.session import acting, create_vault, now
 from pipeline.vault import Vault
 from tests.household import assert_whole, clock, forget, make, reopen, say
 
@@ -121,7 +120,7 @@ def held(tmp_path: Path) -> Iterator[Path]:
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
-    monkeypatch.setattr(lock.locked.__wrapped__, "__defaults__", (wait_s,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(acting.__wrapped__, "__defaults__", (now, wait_s))  # type: ignore[attr-defined]
 
 
 def test_who_waits_in_vain_is_told(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
