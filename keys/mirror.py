@@ -91,8 +91,8 @@ class MirroredDisk:
     def _grow(self, path: Path, mirror: Path) -> None:
         """Adds what a file that only grows lacks in the mirror; copies it where the ends differ."""
         here, there = self._disk.size(self._vault / path) or 0, self._disk.size(mirror / path) or 0
-        if path.name == "entries":
-            self._refuse_if_ahead(path, mirror)
+        if path.name == "entries" and there > here:
+            self._refuse_ahead(path, mirror)
         start = max(0, min(here, there) - _TAIL)
         ours, theirs = (
             self._read(self._vault / path, start, there),
@@ -108,23 +108,28 @@ class MirroredDisk:
             self._disk.sync_dir(mirror / _LOG)
 
     def _match_ring(self, mirror: Path) -> None:
-        """Pages change with the state alone: where that is the same, they are."""
+        """Pages change with the state alone: where one begins as that of the mirror, they are.
+
+        By its epoch alone it is not known: a rotation that was cut off may be made anew.
+        """
         names = self._disk.names(self._vault / _RING)
         for path in (_RING / name for name in names if name.startswith("state-")):
-            if self._disk.size(mirror / path) is None and "pages" in names:
+            ours, theirs = self._read(self._vault / path), self._read(mirror / path)
+            if ours == theirs:
+                continue
+            if _begins_as(theirs, ours):
+                self._refuse_ahead(path, mirror)
+            if not (theirs and _begins_as(ours, theirs)) and "pages" in names:
                 self._copy(_RING / "pages", mirror)
-            self._refuse_if_ahead(path, mirror)
-            if self._read(self._vault / path) != self._read(mirror / path):
-                self._copy(path, mirror)
+            self._copy(path, mirror)
         for name in set(self._disk.names(mirror / _RING)) - set(names):
             self._disk.delete(mirror / _RING / name)
 
-    def _refuse_if_ahead(self, path: Path, mirror: Path) -> None:
-        if (self._disk.size(mirror / path) or 0) > (self._disk.size(self._vault / path) or 0):
-            raise Tampered(
-                f"{mirror / path} is ahead of {self._vault / path}: an old copy was put back here; "
-                f"put {_WHAT} of {mirror} in {self._vault}"
-            )
+    def _refuse_ahead(self, path: Path, mirror: Path) -> None:
+        raise Tampered(
+            f"{mirror / path} is ahead of {self._vault / path}: an old copy was put back here; "
+            f"put {_WHAT} of {mirror} in {self._vault}"
+        )
 
     def _copy(self, path: Path, mirror: Path) -> None:
         """Copies a whole file, durable before it takes the place of the one in the mirror."""
@@ -253,3 +258,7 @@ def _refuse_if_parted(ours: Secret, theirs: Secret, mirror: Path, vault: Path) -
 
 def _is_whole(line: bytes) -> bool:
     return line.isascii() and line.decode().isprintable()
+
+
+def _begins_as(whole: Secret, start: Secret) -> bool:
+    return whole.startswith(start)
