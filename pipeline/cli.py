@@ -59,11 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _keep_quiet() -> None:
     """Keeps Python from printing what it cannot raise: its text may hold content.
 
-    Such as the complaint of a library's `__del__` when Ctrl-C came while it was being made.
+    Such as the complaint of a library's `__del__`. Ctrl-C that came in one is not lost: it comes
+    again a moment later, from a thread, because here it could not be raised either.
     """
     import threading
 
-    sys.unraisablehook = lambda _: None
+    def unraisable(it: "sys.UnraisableHookArgs") -> None:
+        if it.exc_type is KeyboardInterrupt:
+            again = threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,))
+            again.daemon = True
+            again.start()
+
+    sys.unraisablehook = unraisable
     threading.excepthook = lambda it: _say(_defect(it.exc_value))
 
 

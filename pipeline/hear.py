@@ -8,7 +8,7 @@ is read ahead, and what becomes of an utterance.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BadAudio
+from pipeline.interrupts import interrupts_deferred
 from pipeline.model import Heard, Utterance, Word
 from pipeline.recognise import OnPartial
 from pipeline.recognisers import Recognisers
 from pipeline.segment import CHUNK_SAMPLES, Endpointing, Segmenter
 from pipeline.sources import blocks
+
+_CHECKED_EVERY_S = 0.05
 
 SpeechProbability = Callable[[NDArray[np.int16]], float]
 """How likely a chunk of `CHUNK_SAMPLES` holds speech, 0 to 1, given the chunks before it."""
@@ -57,20 +60,23 @@ def hear_all(
     """Yield what is said in many files, in order, and a `Finished` after the last of each.
 
     Recognition goes on across the ends of files, so that many short ones keep every process busy,
-    and while the next blocks are read. A file that cannot be read does not stop the others.
+    and while the next blocks are read. A file that cannot be read does not stop the others. Ctrl-C
+    is raised here, between two blocks or while it waits, and not while what it yields is sealed.
     """
     under_way: deque[_Task] = deque()
-    try:
-        for path, found in _found(paths, endpointing):
-            if found is not None:
-                _begin(path, found, recognisers, under_way, on_partial)
-            while under_way and (len(under_way) > recognisers.limit or under_way[0].words.done()):
-                yield from _end_of_first(under_way)
-        while under_way:
-            yield from _end_of_first(under_way)
-    finally:
-        for task in under_way:
-            task.words.cancel()
+    with interrupts_deferred() as check:
+        try:
+            for path, found in _found(paths, endpointing):
+                check()
+                if found is not None:
+                    _begin(path, found, recognisers, under_way, on_partial)
+                while under_way and (_is_full(under_way, recognisers) or _is_done(under_way)):
+                    yield from _end_of_first(under_way, check)
+            while under_way:
+                yield from _end_of_first(under_way, check)
+        finally:
+            for task in under_way:
+                task.words.cancel()
 
 
 def utterances(
@@ -145,8 +151,21 @@ def _is_first(found: Utterance | Finished, under_way: deque[_Task]) -> bool:
         return False
 
 
-def _end_of_first(under_way: deque[_Task]) -> Iterator[tuple[Path, Heard | Finished]]:
+def _is_full(under_way: deque[_Task], recognisers: Recognisers) -> bool:
+    return len(under_way) > recognisers.limit
+
+
+def _is_done(under_way: deque[_Task]) -> bool:
+    return under_way[0].words.done()
+
+
+def _end_of_first(
+    under_way: deque[_Task], check: Callable[[], None]
+) -> Iterator[tuple[Path, Heard | Finished]]:
     task = under_way[0]
+    check()
+    while not wait([task.words], _CHECKED_EVERY_S).done:
+        check()
     words = task.words.result()
     under_way.popleft()
     if isinstance(task.what, Finished):

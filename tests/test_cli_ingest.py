@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -233,3 +235,24 @@ def _assert_nobody_is_left(group: int) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"processes of the group {group} are still there")
+
+
+def test_ctrl_c_that_comes_while_an_object_dies_is_not_lost() -> None:
+    """Python cannot raise it there, and would only print it."""
+    script = """
+import signal, time
+from pipeline import cli
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+cli._keep_quiet()
+try:
+    Dying()
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("stopped\n", "")

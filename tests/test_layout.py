@@ -36,7 +36,7 @@ pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.recording pipeline.devices pipeline.wake
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
 pipeline.sources pipeline.models pipeline.artefact
-pipeline.places pipeline.machine pipeline.terminal
+pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
 pipeline.errors pipeline
 keys.verify
