@@ -24,11 +24,17 @@ def add_mirror(vault: Vault, directory: Path, anchors: Path) -> None:
 
 def remove_mirror(vault: Vault, directory: Path) -> None:
     """Gives a mirror up; what is in it stays there. Raises `NotFound`."""
-    mirror = directory.absolute()
-    if mirror not in vault.disk.mirrors:
+    mirror = _mirror_at(vault, directory)
+    if mirror is None:
         raise NotFound(f"{directory} is no mirror of this vault; `anechoic mirror list` shows them")
     vault.disk.remove(mirror)
     _record(vault)
+
+
+def _mirror_at(vault: Vault, directory: Path) -> Path | None:
+    """Returns the mirror that this directory is, by whichever path it is named."""
+    where = directory.resolve()
+    return next((it for it in vault.disk.mirrors if it.resolve() == where), None)
 
 
 def _record(vault: Vault) -> None:
@@ -44,9 +50,9 @@ def mirrors(vault: Vault) -> Iterator[tuple[Path, bool]]:
 
 
 def _check(vault: Vault, directory: Path, anchors: Path) -> None:
-    if directory in vault.disk.mirrors:
+    if _mirror_at(vault, directory):
         raise Refused(f"{directory} is a mirror of this vault already")
-    for place in (vault.directory, anchors):
+    for place in (vault.directory, anchors, *vault.disk.mirrors):
         if directory.resolve().is_relative_to(place.resolve()):
             raise Refused(
                 f"{directory} is inside {place}: a mirror is for the day that is lost, so it "

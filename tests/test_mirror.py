@@ -390,3 +390,15 @@ def test_recovery_changes_no_mirror_before_it_was_compared(tmp_path: Path) -> No
     with pytest.raises(Tampered), acting(vault, clock):
         pass
     assert real_files(mirror) == before
+
+
+def test_a_mirror_is_the_same_by_whichever_path(tmp_path: Path) -> None:
+    vault, mirror = mirrored_vault(tmp_path)
+    (tmp_path / "link").symlink_to(mirror)
+    other_path = tmp_path / "vault" / ".." / "mirror"
+    for place in (tmp_path / "link", other_path, mirror / "inside"):
+        with pytest.raises(Refused), acting(vault, clock):
+            add_mirror(vault, place, tmp_path / "anchors")
+    with acting(vault, clock):
+        remove_mirror(vault, other_path)
+    assert not vault.disk.mirrors
