@@ -63,6 +63,7 @@ def history(options: Namespace) -> int:
     with acting(vault):
         found = looking.history(vault, which, options.limit)
     views.rows(it, found)
+    views.unreadable(it, vault.unreadable)
     return DONE
 
 
@@ -73,6 +74,7 @@ def search(options: Namespace) -> int:
     with acting(vault):
         found = looking.search(vault, options.words)
     views.rows(it, found)
+    views.unreadable(it, vault.unreadable)
     return DONE
 
 
@@ -195,6 +197,7 @@ def _plan(options: Namespace, selection: Selection, vault: Vault, it: Terminal) 
         rows = looking.some(vault, plan_ids(plan), "plan") if shown else []
     if shown:
         proofs.plan(it, plan, rows, only_audio=only_audio)
+    views.unreadable(it, vault.unreadable)
     return plan
 
 

@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import islice
 
 from keys.entry import Noted
-from keys.errors import Erased
+from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
+from pipeline.errors import NotFound
 from pipeline.model import Word
 from pipeline.vault import Artefact, Vault
 
@@ -72,12 +73,10 @@ def rows(vault: Vault, which: Filter) -> Iterator[Row]:
     for interaction in vault.interactions():
         if vault.is_under_way(interaction):
             continue  # it is being spoken: there is nothing to list yet
-        try:
-            meta = Meta.decode(vault.read(interaction, META))
+        with _passed_over(vault, interaction):
+            meta = _meta(vault, interaction)
             if which.takes(meta):
                 yield _row(vault, interaction, meta)
-        except Erased:
-            continue  # its words are erased: nothing of it can be listed
 
 
 def history(vault: Vault, which: Filter, limit: int | None) -> list[Row]:
@@ -101,7 +100,8 @@ def matching(vault: Vault, words: Iterable[str]) -> Iterator[Row]:
 def one(vault: Vault, interaction: InteractionId, command: str) -> Row:
     """Returns one row, logged as read; raises `Erased`, `NotFound`."""
     vault.words_slot(interaction)  # or it raises Erased
-    return some(vault, [interaction], command)[0]
+    row = _row(vault, interaction, _meta(vault, interaction))
+    return _logged(vault, command, [row])[0]
 
 
 def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> list[Row]:
@@ -110,8 +110,8 @@ def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> l
     for interaction in interactions:
         if vault.is_under_way(interaction):
             continue
-        with contextlib.suppress(Erased):
-            found.append(_row(vault, interaction, Meta.decode(vault.read(interaction, META))))
+        with _passed_over(vault, interaction):
+            found.append(_row(vault, interaction, _meta(vault, interaction)))
     return _logged(vault, command, found)
 
 
@@ -123,6 +123,21 @@ def detail(vault: Vault, interaction: InteractionId) -> Detail:
     files = [artefact for artefact in row.artefacts if artefact.kind == DISCLOSURE]
     disclosures = tuple(Disclosure.decode(vault.open(file).read()) for file in files)
     return Detail(row, tuple(reads), disclosures)
+
+
+@contextlib.contextmanager
+def _passed_over(vault: Vault, interaction: InteractionId) -> Iterator[None]:
+    """Passes over what is erased, and what cannot be read: that stops no other, and is noted."""
+    try:
+        yield
+    except Erased:
+        pass
+    except (NotFound, Tampered, Malformed):
+        vault.unreadable.add(interaction)
+
+
+def _meta(vault: Vault, interaction: InteractionId) -> Meta:
+    return Meta.decode(vault.read(interaction, META))
 
 
 def _row(vault: Vault, interaction: InteractionId, meta: Meta) -> Row:

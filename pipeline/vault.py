@@ -63,6 +63,8 @@ class Vault:
         self.use_anchors(anchor)
         self.sealed, self.capture = directory / "sealed", directory / "capture"
         self.receipts = directory / "receipts"
+        self.unreadable: set[InteractionId] = set()
+        """What was passed over so far, because a sealed file of it is missing or damaged."""
 
     def use_anchors(self, spec: str, ring: Ring | None = None) -> None:
         """Takes these anchors from here on, with the ring that they open."""

@@ -4,7 +4,7 @@ The shapes of the JSON are the contract of the command line; a change of one is 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,17 @@ def rows(it: Terminal, found: Sequence[Row]) -> None:
     columns += [Column("profile")] * profiles
     columns += [Column("what was said", fold=True)]
     it.table(columns, [_cells(row, profiles=profiles) for row in found])
+
+
+def unreadable(it: Terminal, interactions: Collection[InteractionId]) -> None:
+    """Remarks on what could not be listed, if there was any."""
+    if interactions:
+        ids = ", ".join(sorted(each.hex()[:_SHORT] for each in interactions))
+        it.say(
+            f"{count(len(interactions), 'interaction')} could not be read, because sealed files of "
+            f"it are missing or damaged: {ids}; `anechoic audit` tells which, `anechoic restore` "
+            "brings them back from a copy, and each can be forgotten by its id"
+        )
 
 
 def row_document(row: Row) -> dict[str, object]:

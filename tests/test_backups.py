@@ -482,7 +482,7 @@ def is_sound(place: Path, anchors: Path) -> bool:
         return False
 
 
-# What is wrong as yet
+# What no backup has
 
 
 def one_lost(base: Path) -> tuple[Vault, InteractionId, InteractionId]:
@@ -495,7 +495,6 @@ def one_lost(base: Path) -> tuple[Vault, InteractionId, InteractionId]:
     return vault, kept, lost
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="they stop at what is lost: exit 3")
 @pytest.mark.parametrize(
     "command", ["history", "search backup", "forget --all --yes", "forget LOST --yes"]
 )
