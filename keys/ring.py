@@ -68,8 +68,9 @@ class Ring:
             self._rotate(intent or _NOTHING)
 
     def refresh(self) -> None:
-        """Opens the state anew if another process has changed it since."""
-        if self._state is None or not self._state.is_unchanged():
+        """Opens the state anew if another process has changed it since, or begun a later one."""
+        newest = max(self._states.epochs(), default=Epoch(0))
+        if self._state is None or newest != self.epoch or not self._state.is_unchanged():
             self.open()
 
     @property
@@ -217,6 +218,8 @@ class Ring:
 
     def _replace_ways(self, roots: Roots, made: set[str]) -> None:
         here = [way for way in roots.ways if roots.name_of(way) in made or _answers(way)]
+        if not here:
+            raise AnchorFailure("none of the ways that would be left is here; nothing was changed")
         epoch = Epoch(1 + max(self.epoch, self._later, *roots.epochs_held()))
         fresh = roots.fresh_for(epoch, here)
         self._prepare(_NOTHING, fresh, self._owing | self._roots.names() | roots.names())
@@ -297,7 +300,7 @@ class Ring:
             names = self._states.ways(epoch)
         except Malformed:
             return  # never whole, so no anchor has a share for it
-        if names <= self._roots.names() - self._roots.names_present():
+        if names and names <= self._roots.names() - self._roots.names_present():
             raise AnchorFailure(
                 f"the ring's newest state, of epoch {epoch}, opens with "
                 f"{' or '.join(sorted(names))}, which is not here; attach it. If it is lost for "

@@ -11,13 +11,12 @@ one place (SPEC section 3.4), and by it alone a receipt is pending or confirmed.
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from keys.anchor import Anchor, Level
 from keys.errors import AnchorFailure, StateUnknown
 from keys.ring import Ring
 from keys.root import Roots, held_by
-from pipeline.anchors import format_spec, parse_spec
+from pipeline.anchors import check_places, format_spec, parse_spec, place_of
 from pipeline.errors import NotFound, Refused
 from pipeline.identity import clear_half_written, read_identity, write_identity
 from pipeline.vault import Vault
@@ -158,7 +157,7 @@ def _check(vault: Vault, spec: str) -> None:
     old, new = vault.roots_of(vault.anchor), vault.roots_of(spec)
     _check_here(old, new)
     specs = [spec for way in parse_spec(spec) for spec in way]
-    _check_places(vault, [place for place in map(_place_of, specs) if place])
+    check_places(parse_spec(spec), (vault.directory, *vault.disk.mirrors))
     known = {anchor.name for anchor in old.anchors}
     for name, anchor in zip(specs, new.anchors, strict=True):
         if anchor.name in known:
@@ -184,17 +183,6 @@ def _check_here(old: Roots, new: Roots) -> None:
         raise AnchorFailure(f"what would be left, {names}, is not here; attach it first")
 
 
-def _check_places(vault: Vault, places: list[Path]) -> None:
-    if len(set(places)) < len(places):
-        raise Refused("two of the anchors lie in the same folder; name another one")
-    for inside in (vault.directory, *vault.disk.mirrors):
-        if any(place.is_relative_to(inside.resolve()) for place in places):
-            raise Refused(
-                f"the anchor would be inside {inside}, so every copy of that would carry the means "
-                "to revive what was erased; name a folder outside it"
-            )
-
-
 def _check_new(vault: Vault, anchor: Anchor, old: Roots) -> None:
     held = held_by(anchor)
     if held and any(held == held_by(other) for other in old.anchors):
@@ -208,13 +196,8 @@ def _check_new(vault: Vault, anchor: Anchor, old: Roots) -> None:
 
 def _try_out(vault: Vault, spec: str, anchor: Anchor) -> None:
     anchor.level()  # raises where there is none
-    if place := _place_of(spec):
+    if place := place_of(spec):
         vault.disk.make_dir(place)
         vault.disk.write(place / _PROBE, 0, bytes(2 * 4096))  # as much as an anchor takes
         vault.disk.sync(place / _PROBE)
         vault.disk.delete(place / _PROBE)
-
-
-def _place_of(spec: str) -> Path | None:
-    kind, _, place = spec.partition(":")
-    return Path(place).resolve() if kind == "file" and place else None

@@ -6,6 +6,7 @@ decided here and nowhere else; what an anchor does is in `keys/anchor`.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from keys.anchor import Anchor, Level
@@ -35,6 +36,32 @@ def parse_spec(spec: str) -> tuple[tuple[str, ...], ...]:
 def format_spec(ways: tuple[tuple[str, ...], ...]) -> str:
     """Returns the specification of some ways."""
     return "|".join("+".join(map(_absolute, way)) for way in ways)
+
+
+def place_of(name: str) -> Path | None:
+    """Returns the folder of an anchor `file:DIR`, links followed; None for any other."""
+    kind, _, place = name.partition(":")
+    return Path(place).resolve() if kind == "file" and place else None
+
+
+def check_places(
+    ways: tuple[tuple[str, ...], ...], copied: Sequence[Path], default: Path | None = None
+) -> None:
+    """Raises `Refused` for two anchors in one folder, and for one in what is `copied`.
+
+    `default` is the folder of the anchor `file`, where that is not looked at otherwise.
+    """
+    names = [name for way in ways for name in way]
+    places = [place for place in map(place_of, names) if place]
+    places += [default.resolve()] if default and "file" in names else []
+    if len(set(places)) < len(places):
+        raise Refused("two of the anchors lie in the same folder; name another one")
+    for inside in copied:
+        if any(place.is_relative_to(inside.resolve()) for place in places):
+            raise Refused(
+                f"the anchor would be inside {inside}, so every copy of that would carry the means "
+                "to revive what was erased; name a folder outside it"
+            )
 
 
 def ways_of(spec: str, disk: Disk, directory: Path, vault: VaultId) -> list[Way]:

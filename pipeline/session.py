@@ -21,7 +21,7 @@ from keys.model import ID_SIZE, KEY_SIZE
 from keys.root import Roots
 from keys.secret import Secret
 from pipeline import anchoring, erase
-from pipeline.anchors import format_spec, parse_spec, ways_of
+from pipeline.anchors import check_places, format_spec, parse_spec, ways_of
 from pipeline.errors import Refused
 from pipeline.identity import FORMAT, Identity, read_identity, write_identity
 from pipeline.vault import Vault
@@ -69,6 +69,7 @@ def create_vault(
 ) -> Vault:
     """Makes a vault; raises `Refused` where one is, or where the directory holds something else."""
     disk, anchor = disk or RealDisk(), format_spec(parse_spec(anchor))
+    check_places(parse_spec(anchor), (directory,), anchors)
     if foreign := set(disk.names(directory)) - _OURS:
         raise Refused(f"{directory} holds other things ({min(foreign)}, …); name an empty one")
     for place in (directory, anchors):

@@ -94,3 +94,27 @@ def test_a_vault_that_needs_both_does_not_open_with_one(tmp_path: Path) -> None:
     again = open_vault(tmp_path / "vault", here, no_passphrase)
     with pytest.raises(AnchorFailure), acting(again, clock):
         pass
+
+
+@pytest.mark.parametrize(
+    "spec", ["file:{}/vault/a", "file|file:{}/anchors", "file+file:{}/b/../anchors"]
+)
+    "spec", ["file:{}/vault/a", "file|file:{}/anchors", "file+file:{}/b/../anchors"]
+)
+def test_a_new_vault_has_its_anchors_apart(tmp_path: Path, spec: str) -> None:
+    """In the vault every copy would carry the share; in one folder nothing could be erased."""
+    with pytest.raises(Refused, match="anchor"):
+        create_vault(tmp_path / "vault", tmp_path / "anchors", spec.format(tmp_path))
+    assert not (tmp_path / "vault" / "vault.json").exists()
+
+
+def test_a_file_anchor_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    vault = create_vault(tmp_path / "vault", here, f"file|file:{there}")
+    (only,) = say(vault, "heard with two anchors")
+    share = there / f"{vault.id.hex()}.share"
+    share.unlink()
+    share.mkdir()
+    again = open_vault(tmp_path / "vault", here, no_passphrase)
+    with acting(again, clock):
+        assert_whole(again, only, "heard with two anchors")

@@ -16,7 +16,9 @@ import pytest
 
 from keys.durable import RealDisk
 from keys.errors import Busy
-from keys.model import InteractionId
+from keys.model import Epoch, InteractionId
+from keys.pages import Intent
+from keys.root import FreshRoot, Roots
 from pipeline import cli
 from pipeline.audit import audit
 from pipeline.errors import Refused
@@ -201,3 +203,26 @@ def test_who_looked_before_another_made_the_vault_clears_nothing_away(tmp_path: 
     with acting(vault, clock):
         (only,) = vault.interactions()
         assert_whole(vault, only, "first words")
+
+
+def test_a_rotation_that_another_process_left_half_done_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no intent in the journal, so the state of the first process looks as it was."""
+    first = make(tmp_path)
+    (one,) = say(first, "first")
+    other = reopen(tmp_path)
+
+    def cut_off(self: Roots, fresh: FreshRoot, current: Epoch | None = None) -> None:
+        self.write(fresh, current)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Roots, "commit", cut_off)
+    with pytest.raises(KeyboardInterrupt), acting(other, clock):
+        other.ring._rotate(Intent((), b""))
+    monkeypatch.undo()
+    (two,) = say(first, "second")
+    again = reopen(tmp_path)
+    with acting(again, clock):
+        assert_whole(again, one, "first")
+        assert_whole(again, two, "second")

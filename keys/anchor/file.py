@@ -78,6 +78,10 @@ class FileAnchor:
                 f"the file anchor {self._path} is missing, and without it nothing in this vault "
                 "opens; put the file back, or name its directory in ANECHOIC_ANCHOR_DIR"
             ) from None
+        except OSError as error:
+            raise AnchorFailure(
+                f"the file anchor {self._path} cannot be read: {error.strerror or error}"
+            ) from error
         view = memoryview(content)
         return [Secret(view[:PLACE_SIZE]), Secret(view[PLACE_SIZE : 2 * PLACE_SIZE])]
 
