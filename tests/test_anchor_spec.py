@@ -99,8 +99,6 @@ def test_a_vault_that_needs_both_does_not_open_with_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "spec", ["file:{}/vault/a", "file|file:{}/anchors", "file+file:{}/b/../anchors"]
 )
-    "spec", ["file:{}/vault/a", "file|file:{}/anchors", "file+file:{}/b/../anchors"]
-)
 def test_a_new_vault_has_its_anchors_apart(tmp_path: Path, spec: str) -> None:
     """In the vault every copy would carry the share; in one folder nothing could be erased."""
     with pytest.raises(Refused, match="anchor"):
