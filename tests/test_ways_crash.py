@@ -6,8 +6,7 @@ caught up, nothing is outstanding and nothing dead opens. The broken variants at
 caught.
 
 Where the recovery is stopped too, a few of the tables stand for all, with fewer subsets, and with
-the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1` runs every one in full, in about three quarters
-of an hour.
+the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1` runs every one in full, in about an hour.
 """
 
 import os
