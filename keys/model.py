@@ -21,7 +21,7 @@ PlanId = NewType("PlanId", bytes)
 Slot = NewType("Slot", int)
 """A place in the ring: counted from 0, given out once, never used again."""
 Epoch = NewType("Epoch", int)
-"""The number of a ring state: 1 at creation, one more at every rotation."""
+"""The number of a ring state: 1 at creation, higher at every rotation (SPEC section 1)."""
 Commitment = NewType("Commitment", bytes)
 """32 public bytes that fix a slot's key and say nothing about it."""
 
