@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.live import Live
 
-    from pipeline.recognise import Vosk
+    from pipeline.recognise import Loaded
 
 DONE = 0
 _LISTEN_S = 0.4
@@ -60,11 +60,11 @@ def devices(options: Namespace) -> int:
 def listen(options: Namespace) -> int:
     """Listens at a microphone until Ctrl-C."""
     from pipeline import models
-    from pipeline.recognise import Vosk
+    from pipeline.recognise import load
 
     it = Terminal(as_json=options.json)
     model = models.find(options.model)
-    recogniser, screen = Vosk(model), it.on_one_screen()
+    recogniser, screen = load(model), it.on_one_screen()
     keeper = InMemory() if options.ephemeral else InVault(_ready(options, screen, recogniser))
     ends = replace(hearing.LIVE, hang_over_ms=options.pause)
     wake = wake_word(options.wake) if options.wake else None
@@ -79,7 +79,7 @@ def listen(options: Namespace) -> int:
     return DONE
 
 
-def _ready(options: Namespace, it: Terminal, recogniser: "Vosk") -> Vault:
+def _ready(options: Namespace, it: Terminal, recogniser: "Loaded") -> Vault:
     """Returns the vault with nothing left to settle, so that what is wrong shows before speech."""
     vault = the_vault(options, it)
     with acting(vault):

@@ -57,8 +57,24 @@ class LiveRecogniser(Protocol):
         ...
 
 
+class Loaded(Recogniser, LiveRecogniser, Protocol):
+    """A recogniser with its model loaded, for whole utterances and for live ones, one at a time."""
+
+    can_be_forked: bool
+    """Whether it still works in a process that was forked from the one that loaded it."""
+
+    def stop(self) -> None:
+        """Make the recognition running in another thread, and every later one, raise `Stopped`."""
+        ...
+
+
 class Stopped(PipelineError):
     """The recognition was stopped from outside, as by Ctrl-C, before it had a result."""
+
+
+def load(model: Path) -> Loaded:
+    """Return the recogniser for the model in this folder; raises `NoModel`."""
+    return Vosk(model)
 
 
 class Vosk:
@@ -68,6 +84,8 @@ class Vosk:
     for some damage, to the files in `conf` for one, Vosk ends the process instead; `models.find`
     compares an installed model with its digests first, and a model of the user's own has none.
     """
+
+    can_be_forked = True  # it has no threads
 
     def __init__(self, folder: Path) -> None:
         models.check_shape(folder)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError, Refused
 from pipeline.model import Word
-from pipeline.recognise import OnPartial, Recogniser, Stopped, Vosk
+from pipeline.recognise import Loaded, OnPartial, Recogniser, Stopped, load
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere the system's own libraries do not survive a fork
 
@@ -44,8 +45,8 @@ class Recognisers:
             raise Refused(f"jobs: expected at least 1, found {jobs}")
         self.limit = 2 * jobs
         """How many utterances may wait or be worked on: each is up to a megabyte."""
-        self._model, self._jobs = model, jobs
-        self._all: list[Vosk | _Process] = []
+        self._load, self._jobs = partial(load, model), jobs
+        self._all: list[Loaded | _Process] = []
         self._idle: SimpleQueue[Recogniser] = SimpleQueue()
         self._threads = ThreadPoolExecutor(jobs, "recogniser")
 
@@ -80,13 +81,14 @@ class Recognisers:
         finally:
             self._idle.put(recogniser)
 
-    def _started(self) -> "Iterator[Vosk | _Process]":
+    def _started(self) -> "Iterator[Loaded | _Process]":
+        loaded = self._load()  # also where it cannot be shared: a bad model is found here
         if self._jobs == 1:
-            yield Vosk(self._model)
+            yield loaded
             return
-        loaded = Vosk(self._model)  # also where it cannot be shared: a bad model is found here
+        is_shared = _CAN_FORK and loaded.can_be_forked
         for _ in range(self._jobs):
-            yield _Process(loaded if _CAN_FORK else self._model)
+            yield _Process(loaded if is_shared else self._load)
 
     def _end(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -98,11 +100,11 @@ class Recognisers:
 class _Process:
     """A recogniser in a process of its own."""
 
-    def __init__(self, origin: Vosk | Path) -> None:
-        if isinstance(origin, Vosk):
-            start: type[BaseProcess] = multiprocessing.get_context("fork").Process
+    def __init__(self, origin: "Loaded | partial[Loaded]") -> None:
+        if isinstance(origin, partial):
+            start: type[BaseProcess] = multiprocessing.get_context("spawn").Process
         else:
-            start = multiprocessing.get_context("spawn").Process
+            start = multiprocessing.get_context("fork").Process
         self._connection, theirs = multiprocessing.Pipe()
         self._process = start(target=_serve, args=(theirs, origin), daemon=True)
         self._stopping = False
@@ -141,11 +143,11 @@ class _Process:
         )
 
 
-def _serve(connection: Connection, origin: Vosk | Path) -> None:
+def _serve(connection: Connection, origin: "Loaded | partial[Loaded]") -> None:
     """Answer utterances until the other end closes: partials as str, then the words as a tuple."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; our parent decides
-    _let_go_of_all_but(connection, inherited=isinstance(origin, Vosk))
-    recogniser = origin if isinstance(origin, Vosk) else Vosk(origin)
+    _let_go_of_all_but(connection, inherited=not isinstance(origin, partial))
+    recogniser = origin() if isinstance(origin, partial) else origin
     with suppress(EOFError, OSError):
         while True:
             pcm, wants_partials = connection.recv()

@@ -1,5 +1,6 @@
 """From files to what was said: order, many processes, one dying, Ctrl-C, and who is left behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -32,7 +33,11 @@ NOTHING_PER_MODEL = Path("fake")
 class Fake:
     """Recognises the length of an utterance, and takes the longer the shorter that is."""
 
+    can_be_forked = True
+
     def __init__(self, folder: Path) -> None:
+        if folder.name == "here only" and multiprocessing.parent_process():
+            raise NoModel("it is not here")
         self.folder = folder
 
     def recognise(
@@ -56,7 +61,7 @@ class Fake:
 
 @pytest.fixture
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recognising, "Vosk", Fake)
+    monkeypatch.setattr(recognising, "load", Fake)
 
 
 needs_fake = pytest.mark.usefixtures("_fake")
@@ -150,12 +155,11 @@ def test_one_process_and_many_hear_the_same() -> None:
 
 @needs_fake
 def test_a_spawned_process_that_cannot_load_its_model_is_an_error_and_not_a_wait(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recognising, "_CAN_FORK", False)
-    # A spawned process imports the real Vosk, and this folder is no model: it ends.
     with (
-        Recognisers(tmp_path, 2) as recognisers,
+        Recognisers(Path("here only"), 2) as recognisers,
         pytest.raises(PipelineError, match="ended"),
     ):
         list(hear(TIMER, recognisers))
@@ -278,7 +282,7 @@ sys.path[:0] = [{root!r}, {tests!r}]
 import test_hear
 from pipeline import recognisers as recognising
 from pipeline.hear import hear
-recognising.Vosk = test_hear.Fake
+recognising.load = test_hear.Fake
 with recognising.Recognisers(Path("hangs"), 3) as recognisers:
     print(*(p._process.pid for p in recognisers._all), flush=True)
     list(hear(test_hear.TIMER, recognisers))
@@ -320,7 +324,7 @@ def test_no_process_outlives_its_parent(ending: signal.Signals) -> None:
 def test_a_process_lets_go_of_what_it_inherited(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(recognising, "Vosk", Fake)
+    monkeypatch.setattr(recognising, "load", Fake)
     with open(tmp_path / "lock", "wb"), Recognisers(NOTHING_PER_MODEL, 3) as recognisers:
         for future in [recognisers.submit(np.zeros(10, np.int16)) for _ in range(6)]:
             future.result(5)
