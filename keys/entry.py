@@ -35,7 +35,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """An interaction and the commitments of its slots."""
+    """An interaction, or the owner of one artefact alone, and the commitments of its slots."""
 
     interaction: InteractionId
     slots: tuple[tuple[Slot, Commitment], ...]
@@ -48,16 +48,21 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class SealedEntry:
-    """A sealed file, by the hash of its header, before its content exists."""
+    """A sealed file, by the hash of its header, before its content exists, and what it is made of.
+
+    `parents` are artefacts of this log, each once.
+    """
 
     label: Label
     header: bytes
+    parents: tuple[ArtefactId, ...] = ()
 
     def format(self) -> str:
-        """Returns `seal INTERACTION ARTEFACT KIND SLOT HEADER-HASH` (the vault is the log's)."""
+        """Returns `seal INTERACTION ARTEFACT KIND SLOT HEADER-HASH PARENT…`."""
         it = self.label
         ids = f"{it.interaction.hex()} {it.artefact.hex()}"
-        return f"seal {ids} {it.kind} {it.slot} {self.header.hex()}"
+        made = f"{it.kind} {it.slot} {self.header.hex()}"
+        return " ".join(["seal", ids, made, *(parent.hex() for parent in self.parents)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,10 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
     if act == "seal":
         ids = InteractionId(parse_id(rest[0])), ArtefactId(parse_id(rest[1]))
         label = Label(vault, *ids, rest[2], Slot(_parse_number(rest[3])))
-        return SealedEntry(label, parse_hash(rest[4]))
+        parents = tuple(ArtefactId(parse_id(word)) for word in rest[5:])
+        if len(set(parents)) < len(parents):
+            raise Malformed("an artefact in the log has one parent twice")
+        return SealedEntry(label, parse_hash(rest[4]), parents)
     if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
         return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
     return _parse_signed(act, rest)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # commands that show words need no samples, and start sooner 
     from numpy.typing import NDArray
 
 AUDIO, TRANSCRIPT, META, DISCLOSURE = "audio", "transcript", "meta", "disclosure"
+INTENT, ACTION, ANSWER, FIRED = "intent", "action", "answer", "fired"
+INDEX, RECORD, SETTINGS = "index", "record", "settings"
 DEFAULT_PROFILE = "default"
 _T = TypeVar("_T")
 

@@ -26,11 +26,11 @@ from keys.note import Checkpoint
 from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
-from pipeline import confirm, logkey
+from pipeline import confirm, descent, logkey
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.recording import names_held
+from pipeline.unfinished import LATE
 from pipeline.vault import Artefact, Vault, file_name
-from pipeline.write import LATE
 
 _KNOWN = {
     "vault.json",
@@ -108,6 +108,7 @@ def audit(vault: Vault) -> Audit:
     result.problems += _slots(vault, ledger, receipts, result)
     result.problems += _live_roots(vault, receipts)
     result.problems += _files(vault, ledger, result)
+    result.problems += descent.problems(vault)
     result.problems += _strangers(vault, ledger)
     return result
 
@@ -281,7 +282,7 @@ def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
 def _file(vault: Vault, ledger: Ledger, artefact: Artefact) -> Iterator[str]:
     if artefact.header.hash not in ledger.files:
         yield f"{artefact.path} is not in the log"
-    elif artefact.path.parent != vault.bucket(artefact.header.label.interaction):
+    elif artefact.path.parent != vault.place(artefact.header.label):
         yield f"{artefact.path} is not where it belongs"
     try:
         for chunk in vault.open(artefact):

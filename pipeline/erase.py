@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keys.anchor import Anchor
 from keys.durable import replace_file
-from keys.entry import ErasedEntry
+from keys.entry import Created, ErasedEntry, Noted
 from keys.errors import Malformed, Tampered
 from keys.model import ArtefactId, InteractionId, Label, PlanId, Slot
 from keys.receipt import (
@@ -23,14 +23,15 @@ from keys.receipt import (
     TECHNIQUE,
     AnchorLevel,
     DeadArtefact,
+    DeadInteraction,
     Receipt,
     Statement,
 )
 from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import confirm, livestate, logkey, machine, write
+from pipeline import confirm, livestate, logkey, machine, unfinished
 from pipeline.errors import Refused
-from pipeline.plan import Plan
+from pipeline.plan import Plan, retirement
 from pipeline.vault import Vault, file_name
 
 _DRAFT, _RECEIPT = ".statement", ".receipt"
@@ -51,10 +52,22 @@ def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
 
     Raises `Refused` for a plan of nothing: there is no receipt without an erasure.
     """
-    if not plan.slots:
+    if not plan.erased:
         raise Refused("nothing of what is meant is left to erase")
     vault.ring.destroy(plan.slots, plan.encode())
     return _finish(vault, plan, clock)
+
+
+def retire(vault: Vault, owners: Iterable[InteractionId], clock: Clock) -> None:
+    """Destroys what owners have, because something newer of the same content took its place.
+
+    One rotation; the log says `discard replaced`. There is no receipt, because nothing of what was
+    said is gone: who asks for that wants `erase`.
+    """
+    plan = retirement(vault, owners, clock())
+    if plan.retired:
+        vault.ring.destroy(plan.slots, plan.encode())
+        _finish_retired(vault, plan)
 
 
 def settle(vault: Vault, clock: Clock) -> None:
@@ -66,8 +79,10 @@ def settle(vault: Vault, clock: Clock) -> None:
         plan = Plan.decode(vault.ring.pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
             _finish(vault, plan, clock)
+        if _has_files(vault, plan.retired):
+            _finish_retired(vault, plan)
     _delete_drafts(vault)
-    write.settle(vault, lambda interaction: _discard(vault, interaction))
+    unfinished.settle(vault, lambda interaction: _discard(vault, interaction))
     vault.ring.catch_up()
     logkey.settle(vault)
     confirm.confirm(vault, _tool, clock)
@@ -92,9 +107,31 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
     confirm.expect(vault, statement)
     livestate.move_on(vault, statement)
-    _delete_files(vault, plan)
+    _delete_files(vault, plan.erased)
     vault.disk.delete(draft)
     return Erasure(statement, receipt)
+
+
+def _finish_retired(vault: Vault, plan: Plan) -> None:
+    """Notes and tidies up what was retired; safe to repeat, and done when its files are gone."""
+    retired = [InteractionId(bytes.fromhex(row.interaction)) for row in plan.retired]
+    if not _is_noted(vault, retired):
+        vault.note("discard", unfinished.REPLACED, retired)
+    _delete_files(vault, plan.retired)
+
+
+def _has_files(vault: Vault, rows: Iterable[DeadInteraction]) -> bool:
+    labels = [_label(vault, row, it) for row in rows for it in row.artefacts]
+    return any(vault.disk.size(vault.place(it) / file_name(it)) is not None for it in labels)
+
+
+def _is_noted(vault: Vault, retired: list[InteractionId]) -> bool:
+    for _, entry in vault.log.scan_back():
+        if isinstance(entry, Noted) and entry.how == unfinished.REPLACED:
+            return set(entry.interactions) == set(retired)
+        if isinstance(entry, Created) and entry.interaction in retired:
+            return False
+    return False
 
 
 def _drafted(vault: Vault, draft: Path, is_logged: bool) -> Statement | None:
@@ -112,7 +149,7 @@ def _discard(vault: Vault, interaction: InteractionId) -> None:
     slots = [slot for slot, _ in created.slots] if created else _unlogged_slots(vault)
     if live := [slot for slot in slots if vault.ring.is_live(slot)]:
         if created:
-            vault.note("discard", write.UNFINISHED, [interaction])
+            vault.note("discard", unfinished.UNFINISHED, [interaction])
         vault.ring.destroy(live, b"")
 
 
@@ -154,7 +191,7 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         live_siblings=tuple(it.hex() for it in change.siblings),
         anchors=tuple(map(_level_of, vault.ring.anchors)),
         erased=plan.erased,
-        kept=(),
+        kept=plan.kept,
         disclosed=plan.disclosed,
         residual=tuple(_residual(vault, plan)),
         checks=tuple(check for _, check in checks),
@@ -204,22 +241,24 @@ def _logged(vault: Vault, plan: PlanId, epoch_to: int) -> tuple[int, ErasedEntry
     return None
 
 
-def _delete_files(vault: Vault, plan: Plan) -> None:
+def _delete_files(vault: Vault, rows: Iterable[DeadInteraction]) -> None:
     """Deletes the dead files by what they are, damaged ones by their name; durable on return."""
-    for row in plan.erased:
+    for row in rows:
+        labels = [_label(vault, row, it) for it in row.artefacts]
         interaction = InteractionId(bytes.fromhex(row.interaction))
-        bucket = vault.bucket(interaction)
-        dead = {file_name(_label(vault, interaction, it)): it.header for it in row.artefacts}
-        for name in vault.disk.names(bucket):
-            if name.startswith(row.interaction) and _is_dead(vault, bucket / name, dead):
-                vault.disk.delete(bucket / name)
-        vault.disk.make_dir(bucket)
-        vault.disk.sync_dir(bucket)
+        place = vault.place(labels[0]) if labels else vault.bucket(interaction)
+        names = map(file_name, labels)
+        dead = dict(zip(names, (it.header for it in row.artefacts), strict=True))
+        for name in vault.disk.names(place):
+            if name.startswith(row.interaction) and _is_dead(vault, place / name, dead):
+                vault.disk.delete(place / name)
+        vault.disk.make_dir(place)
+        vault.disk.sync_dir(place)
 
 
-def _label(vault: Vault, interaction: InteractionId, it: DeadArtefact) -> Label:
-    artefact = ArtefactId(bytes.fromhex(it.artefact))
-    return Label(vault.id, interaction, artefact, it.kind, Slot(it.slot))
+def _label(vault: Vault, row: DeadInteraction, it: DeadArtefact) -> Label:
+    owner, artefact = (bytes.fromhex(of) for of in (row.interaction, it.artefact))
+    return Label(vault.id, InteractionId(owner), ArtefactId(artefact), it.kind, Slot(it.slot))
 
 
 def _is_dead(vault: Vault, path: Path, dead: Mapping[str, str]) -> bool:

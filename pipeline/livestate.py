@@ -19,8 +19,8 @@ from keys.merkle import Hash
 from keys.model import Commitment, InteractionId, Slot
 from keys.receipt import Statement, parse_receipt
 from pipeline.plan import Plan
+from pipeline.unfinished import REPLACED, UNFINISHED
 from pipeline.vault import Vault
-from pipeline.write import UNFINISHED
 
 DIRECTORY = "live"
 
@@ -138,4 +138,5 @@ def _erased_by(vault: Vault, entry: ErasedEntry) -> Iterator[Slot]:
 
 
 def _is_discard(entry: Entry) -> TypeGuard[Noted]:
-    return isinstance(entry, Noted) and entry.act == "discard" and entry.how == UNFINISHED
+    gone = (UNFINISHED, REPLACED)
+    return isinstance(entry, Noted) and entry.act == "discard" and entry.how in gone

@@ -7,30 +7,37 @@ receipt. What the user sees beside it (times, words) is read for that moment onl
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Self
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
-from keys.entry import Created, Noted, SealedEntry
-from keys.errors import Tampered
-from keys.model import ID_SIZE, Commitment, InteractionId, PlanId, Slot
+from keys.model import ID_SIZE, InteractionId, PlanId, Slot
 from keys.receipt import DeadArtefact, DeadInteraction, DeadSlot, parse_interaction
 from pipeline.artefact import AUDIO
+from pipeline.lineage import KINDS, is_owned
+from pipeline.logged import Logged, Owner, logged
 from pipeline.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One erasure to be: the interactions with slots and files, and what is beyond reach."""
+    """One erasure to be: the interactions with slots and files, and what is beyond reach.
+
+    `erased` also has the owners of what was made from several interactions: it dies with any. What
+    is `retired` was replaced by something newer of the same content, and gets no receipt.
+    """
 
     id: PlanId
     requested_at: str
     erased: tuple[DeadInteraction, ...]
     disclosed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    retired: tuple[DeadInteraction, ...] = ()
 
     @property
     def slots(self) -> list[Slot]:
         """The slots whose keys will be destroyed."""
-        return [Slot(slot.slot) for interaction in self.erased for slot in interaction.slots]
+        rows = (*self.erased, *self.retired)
+        return [Slot(slot.slot) for row in rows for slot in row.slots]
 
     def encode(self) -> bytes:
         """Returns JSON, to be carried in the ring."""
@@ -43,8 +50,10 @@ class Plan:
         return cls(
             PlanId(bytes.fromhex(row["id"])),
             row["requested_at"],
-            tuple(parse_interaction(it) for it in row["erased"]),
+            _rows(row["erased"]),
             tuple(row["disclosed"]),
+            tuple(row["kept"]),
+            _rows(row["retired"]),
         )
 
 
@@ -57,73 +66,96 @@ def make_plan(
 ) -> Plan:
     """Plans to erase interactions, or only their audio; those with nothing live drop out.
 
-    Goes by the log, not by the files that happen to be there: a copy of a file that is missing
-    here must die too, and a file put here by a stranger must not take another's key with it.
+    What has a slot of its own and was made from what dies, dies too, whatever was made from that
+    included. Goes by the log, not by the files that happen to be there: a copy of a file that is
+    missing here must die too, and a file put here by a stranger must not take another's key with
+    it. Raises `Tampered` where the log lacks an interaction.
     """
-    known = _known(vault, dict.fromkeys(interactions))
-    dead = {i: _dead(vault, i, it, only_audio=only_audio) for i, it in known.items()}
-    erased = tuple(row for row in dead.values() if row.slots)
+    known = logged(vault, dict.fromkeys(interactions))
+    dead = [_dead(vault, it, only_audio=only_audio) for it in known.owners.values()]
+    erased = tuple(row for row in dead if row.slots)
+    gone = {row.interaction for row in erased}
     disclosed = tuple(
-        f"interaction {interaction.hex()}: {how.replace('-', ' ')}, log entry {index}"
-        for interaction, row in dead.items()
-        if row.slots
-        for index, how in known[interaction].disclosed
+        f"interaction {it.id.hex()}: {how.replace('-', ' ')}, log entry {index}"
+        for it in known.owners.values()
+        if it.id.hex() in gone
+        for index, how in it.disclosed
     )
-    return Plan(PlanId(secrets.token_bytes(ID_SIZE)), requested_at, erased, disclosed)
+    plan = PlanId(secrets.token_bytes(ID_SIZE))
+    return Plan(plan, requested_at, (*erased, *_derived(vault, known, erased)), disclosed)
+
+
+def retirement(vault: Vault, owners: Iterable[InteractionId], requested_at: str) -> Plan:
+    """Plans to destroy what owners have, because something newer took its place."""
+    known = logged(vault, dict.fromkeys(owners))
+    rows = [_dead(vault, it, only_audio=False) for it in known.owners.values()]
+    retired = tuple(row for row in rows if row.slots)
+    return Plan(PlanId(secrets.token_bytes(ID_SIZE)), requested_at, (), retired=retired)
 
 
 def plan_ids(plan: Plan) -> list[InteractionId]:
-    """Returns the interactions that a plan erases something of."""
-    return [InteractionId(bytes.fromhex(row.interaction)) for row in plan.erased]
+    """Returns the interactions that a plan erases something of, without other owners."""
+    return [_id(row) for row in plan.erased if not _is_derived(row)]
 
 
-@dataclass(slots=True)
-class _Known:
-    """What the log has of one interaction."""
-
-    slots: tuple[tuple[Slot, Commitment], ...] = ()
-    sealed: list[SealedEntry] = field(default_factory=list)
-    disclosed: list[tuple[int, str]] = field(default_factory=list)
+def derived_ids(plan: Plan) -> list[InteractionId]:
+    """Returns the owners of what dies because it was made from what a plan erases."""
+    return [_id(row) for row in plan.erased if _is_derived(row)]
 
 
-def _known(vault: Vault, wanted: Iterable[InteractionId]) -> dict[InteractionId, _Known]:
-    """Reads the log back as far as needed; raises `Tampered` where it lacks an interaction."""
-    known = {interaction: _Known() for interaction in wanted}
-    missing = set(known)
-    entries = vault.log.scan_back()
-    while missing:
-        index, entry = next(entries, (-1, None))
-        if entry is None:
-            raise Tampered(
-                f"interaction {min(missing).hex()} is not in the log: an old copy of the log was "
-                "put back; `anechoic audit` tells more"
-            )
-        if isinstance(entry, SealedEntry) and entry.label.interaction in known:
-            known[entry.label.interaction].sealed.insert(0, entry)
-        elif isinstance(entry, Noted) and entry.act == "disclose":
-            for interaction in known.keys() & entry.interactions:
-                known[interaction].disclosed.insert(0, (index, entry.how))
-        elif isinstance(entry, Created) and entry.interaction in missing:
-            known[entry.interaction].slots = entry.slots
-            missing.remove(entry.interaction)
-    return known
+def dying(plan: Plan, kind: str) -> set[bytes]:
+    """Returns the ids of the artefacts of a kind that a plan erases."""
+    rows = (it for row in plan.erased for it in row.artefacts)
+    return {bytes.fromhex(it.artefact) for it in rows if it.kind == kind}
 
 
-def _dead(
-    vault: Vault, interaction: InteractionId, known: _Known, *, only_audio: bool
-) -> DeadInteraction:
-    of_audio = {it.label.slot for it in known.sealed if it.label.kind == AUDIO}
+def _derived(
+    vault: Vault, known: Logged, erased: tuple[DeadInteraction, ...]
+) -> list[DeadInteraction]:
+    """Returns what dies with its parents, oldest first, so that what was made from it is seen."""
+    gone = {it.artefact for row in erased for it in row.artefacts}
+    found = []
+    for owner in known.derived:
+        (it,) = owner.sealed
+        parents = {parent.hex() for parent in it.parents}
+        if KINDS[it.label.kind].dies_with_parents and parents & gone:
+            gone.add(it.label.artefact.hex())
+            row = _dead(vault, owner, only_audio=False)
+            found += [row] if row.slots and row not in erased else []
+    return found
+
+
+def _dead(vault: Vault, it: Owner, *, only_audio: bool) -> DeadInteraction:
+    of_audio = {sealed.label.slot for sealed in it.sealed if sealed.label.kind == AUDIO}
     slots = {
         slot: commitment
-        for slot, commitment in known.slots
+        for slot, commitment in it.slots
         if vault.ring.is_live(slot) and (slot in of_audio or not only_audio)
     }
+    files = [sealed for sealed in it.sealed if sealed.label.slot in slots]
     return DeadInteraction(
-        interaction.hex(),
+        it.id.hex(),
         tuple(DeadSlot(slot, slots[slot].hex()) for slot in sorted(slots)),
-        tuple(_dead_artefact(it) for it in known.sealed if it.label.slot in slots),
+        tuple(
+            DeadArtefact(
+                sealed.label.artefact.hex(),
+                sealed.label.kind,
+                sealed.label.slot,
+                sealed.header.hex(),
+            )
+            for sealed in files
+        ),
     )
 
 
-def _dead_artefact(it: SealedEntry) -> DeadArtefact:
-    return DeadArtefact(it.label.artefact.hex(), it.label.kind, it.label.slot, it.header.hex())
+def _is_derived(row: DeadInteraction) -> bool:
+    """Tells whether it is no interaction; a record is, in the sense that a user may name it."""
+    return any(is_owned(it.kind) and KINDS[it.kind].dies_with_parents for it in row.artefacts)
+
+
+def _id(row: DeadInteraction) -> InteractionId:
+    return InteractionId(bytes.fromhex(row.interaction))
+
+
+def _rows(rows: list[dict[str, Any]]) -> tuple[DeadInteraction, ...]:
+    return tuple(map(parse_interaction, rows))

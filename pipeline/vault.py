@@ -9,8 +9,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
-from keys.entry import Created, Noted
+from keys.entry import Created, Entry, Noted
 from keys.errors import Erased, Malformed, Tampered
 from keys.log import Log
 from keys.mirror import MirroredDisk
@@ -21,6 +22,7 @@ from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
 from keys.secret import Secret
 from pipeline.artefact import AUDIO
 from pipeline.errors import NotFound
+from pipeline.lineage import OWN, is_owned
 
 _BUCKET_DIGITS = 3
 _PREFIX_MIN = 4
@@ -89,6 +91,23 @@ class Vault:
         """Returns the directory that holds the files of an interaction."""
         return self.sealed / interaction.hex()[:_BUCKET_DIGITS]
 
+    def place(self, label: Label) -> Path:
+        """Returns the directory that a sealed file belongs in."""
+        return self._own if is_owned(label.kind) else self.bucket(label.interaction)
+
+    def place_of(self, interaction: InteractionId, name: str) -> Path:
+        """Returns the directory that a file of an interaction or owner belongs in, by its name."""
+        kind = name.rpartition(".")[2]
+        return self._own if is_owned(kind) else self.bucket(interaction)
+
+    def places(self, interaction: InteractionId) -> list[Path]:
+        """Returns the directories that the file of an interaction or owner may be in."""
+        return [self.bucket(interaction), self._own]
+
+    @property
+    def _own(self) -> Path:
+        return self.sealed / OWN
+
     def paths(self) -> Iterator[Path]:
         """Yields the path of everything under `sealed/`, in order."""
         for bucket in self.disk.names(self.sealed):
@@ -109,10 +128,21 @@ class Vault:
                 yield parse_header(self.disk.read(path, 0, HEADER_SIZE))
 
     def artefacts(self, interaction: InteractionId) -> list[Artefact]:
-        """Returns the sealed files of an interaction, whether live or erased."""
-        bucket = self.bucket(interaction)
+        """Returns the sealed files of an interaction, or that of an owner, live or erased."""
+        return self._files(self.bucket(interaction), interaction) or self._files(
+            self._own, interaction
+        )
+
+    def _files(self, bucket: Path, interaction: InteractionId) -> list[Artefact]:
         names = self.disk.names(bucket)
         return [self.artefact(bucket / n) for n in names if n.startswith(interaction.hex())]
+
+    def owned(self, kind: str) -> list[InteractionId]:
+        """Returns the living owners of a kind that has slots of its own, oldest first."""
+        names = (name for name in self.disk.names(self._own) if name.endswith(f".{kind}"))
+        labels = (header.label for header in self._headers(self._own / name for name in names))
+        living = [it for it in labels if it.kind == kind and self.ring.is_live(it.slot)]
+        return [it.interaction for it in sorted(living, key=lambda it: it.slot)]
 
     def artefact(self, path: Path) -> Artefact:
         """Returns the sealed file at `path`; raises `Malformed` where it is none."""
@@ -162,7 +192,7 @@ class Vault:
     def interactions(self) -> Iterator[InteractionId]:
         """Yields the interactions with a live slot, newest first."""
         for _, entry in self.log.scan_back():
-            if isinstance(entry, Created) and any(self.ring.is_live(s) for s, _ in entry.slots):
+            if is_interaction(entry) and any(self.ring.is_live(s) for s, _ in entry.slots):
                 yield entry.interaction
 
     def is_under_way(self, interaction: InteractionId) -> bool:
@@ -198,7 +228,12 @@ class Vault:
 
     def _living(self, wanted: str) -> set[InteractionId]:
         bucket = self.sealed / wanted[:_BUCKET_DIGITS]
-        paths = (bucket / name for name in self.disk.names(bucket) if name.startswith(wanted))
+        paths = (
+            place / name
+            for place in (bucket, self._own)
+            for name in self.disk.names(place)
+            if name.startswith(wanted)
+        )
         labels = (header.label for header in self._headers(paths))
         return {label.interaction for label in labels if self.ring.is_live(label.slot)}
 
@@ -210,6 +245,11 @@ class Vault:
         if known and not living:
             raise Erased(f"interaction {known[0].interaction.hex()} was here and has been erased")
         return living
+
+
+def is_interaction(entry: Entry) -> TypeGuard[Created]:
+    """Tells whether an entry creates an interaction: two slots; an artefact of its own has one."""
+    return isinstance(entry, Created) and len(entry.slots) == 2
 
 
 def file_name(label: Label) -> str:

@@ -1,53 +1,41 @@
-"""The one way to write into a vault: sealed, logged first, whole or not at all.
+"""The one way to write into a vault: sealed, logged first with its parents, whole or not at all.
 
-Promises that a sealed file's header is in the log before its content is anywhere, and that after a
-crash an interaction is there with all its files or is discarded, keys included; of one that was
-being spoken there is what was spoken by then. A half-made one is marked by its directory in
-`capture/`; `settle` is what the next start does with the marks.
+Promises that a sealed file's header is in the log before its content is anywhere, that its kind and
+parents are declared (`lineage`), and that after a crash what was being written is there with all
+its files or is discarded, keys included. What is half-made is marked by its directory in
+`capture/`; `unfinished.settle` is what the next start does with the marks.
 """
 
-import re
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 
 from keys.durable import replace_file
-from keys.entry import Created, Entry, Noted, SealedEntry
-from keys.errors import Erased, Malformed, Tampered
+from keys.entry import Created, Entry, SealedEntry
+from keys.errors import Tampered
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
 from keys.sealed import (
     CHUNK_LOG2,
     HEADER_SIZE,
     SALT_SIZE,
     SMALL_CHUNK_LOG2,
-    Header,
     Opener,
     pad_padme,
     pad_steps,
     parse_header,
     seal,
 )
-from pipeline.artefact import AUDIO, META, Meta, encode_audio
-from pipeline.model import RATE_HZ
-from pipeline.recording import (
-    Recording,
-    held,
-    hold,
-    mark_of,
-    recovered,
-    remove_segments,
-    segment_files,
-)
+from pipeline.artefact import AUDIO
+from pipeline.lineage import is_owned, kind_of, parents_of
+from pipeline.recording import Recording, hold, mark_of, remove_segments, segment_files
 from pipeline.vault import Vault, file_name
 
-UNFINISHED, LATE = "unfinished", "late"
-"""What was discarded: an interaction that never became whole, an addition to one that was."""
-_MARK = re.compile(r"[0-9a-f]{32}")
-_CANCELLED = "cancelled"
+CANCELLED = "cancelled"
+"""The name of the empty file that gives a recording up."""
 
 Part = tuple[str, bytes]
 """The kind and the content of an artefact to be."""
+Sealed = tuple[SealedEntry, bytes]
+"""What the log will have of a sealed file, and the file."""
 
 
 def create(vault: Vault, parts: Sequence[Part]) -> InteractionId:
@@ -56,13 +44,27 @@ def create(vault: Vault, parts: Sequence[Part]) -> InteractionId:
     1. A durable mark in `capture/`. 2. Two slots, and the log has them with every header. 3. The
     files are durable beside the mark. 4. They move to their places and the mark goes. After a crash
     before 4 `settle` discards the interaction, within 4 it completes it. Raises `Tampered`
-    where the ring is older than the log.
+    where the ring is older than the log, `ValueError` for a kind that is not declared.
     """
-    _refuse_an_older_ring(vault)
-    interaction = InteractionId(secrets.token_bytes(ID_SIZE))
-    slots, created = _marked(vault, interaction)
-    _log_and_write(vault, interaction, [created], _sealed(vault, interaction, slots, parts))
+    interaction, slots, created = _marked(vault, 2)
+    log_and_write(vault, interaction, [created], sealed_parts(vault, interaction, slots, parts))
     return interaction
+
+
+def own(
+    vault: Vault, kind: str, content: bytes, parents: Sequence[ArtefactId] = ()
+) -> InteractionId:
+    """Seals one artefact under a slot of its own and returns the id of its owner.
+
+    By the steps of `create`. Raises `ValueError` for a kind that belongs to an interaction.
+    """
+    if not is_owned(kind):
+        raise ValueError(f"{kind} has no slot of its own: it belongs to an interaction")
+    owner, slots, created = _marked(vault, 1)
+    entry, data = _seal(vault, owner, kind, slots[0], content)
+    sealed = SealedEntry(entry.label, entry.header, tuple(dict.fromkeys(parents)))
+    log_and_write(vault, owner, [created], [(sealed, data)])
+    return owner
 
 
 def begin(vault: Vault) -> Recording:
@@ -72,13 +74,12 @@ def begin(vault: Vault) -> Recording:
     crash `settle` completes what the recording has sealed by then, or discards it where that is
     nothing. It ends with `finish` or `cancel`; just letting go of it is a crash.
     """
-    _refuse_an_older_ring(vault)
-    interaction = InteractionId(secrets.token_bytes(ID_SIZE))
+    interaction = _new_id()
     holding = hold(vault, interaction)
     try:
-        slots, created = _marked(vault, interaction)
+        interaction, slots, created = _marked(vault, 2, interaction)
         vault.log.append([created])
-        return Recording(vault, interaction, slots, holding)
+        return Recording(vault, interaction, (slots[0], slots[1]), holding)
     except BaseException:
         holding.close()
         raise
@@ -90,44 +91,40 @@ def finish(vault: Vault, recording: Recording, parts: Sequence[Part]) -> Interac
     Raises `Erased`, and writes nothing, where it was forgotten while it was spoken or recognised.
     """
     interaction = recording.interaction
-    sealed = _sealed(vault, interaction, recording.slots, parts)
-    _log_and_write(vault, interaction, [], sealed)
+    sealed = sealed_parts(vault, interaction, recording.slots, parts)
+    log_and_write(vault, interaction, [], sealed)
     recording.release()
     return interaction
 
 
 def cancel(vault: Vault, recording: Recording) -> None:
     """Gives a recording up, durable on return; `settle` then discards it with its keys."""
-    path = _mark(vault, recording.interaction) / _CANCELLED
+    path = mark_of(vault, recording.interaction) / CANCELLED
     vault.disk.write(path, 0, b"")
     vault.disk.sync(path)
     vault.disk.sync_dir(path.parent)
     recording.release()
 
 
-def _marked(vault: Vault, interaction: InteractionId) -> tuple[tuple[Slot, Slot], Created]:
-    vault.disk.make_dir(_mark(vault, interaction))
+def add(
+    vault: Vault,
+    interaction: InteractionId,
+    part: Part,
+    parents: Sequence[ArtefactId] | None = None,
+) -> ArtefactId:
+    """Seals one more artefact under the words slot of an interaction; raises `Erased`.
+
+    Its parents are those that `lineage` finds in the interaction, unless they are given.
+    """
+    slot = vault.words_slot(interaction)
+    there = {it.kind: it.header.label.artefact for it in vault.artefacts(interaction)}
+    entry, data = _seal(vault, interaction, part[0], slot, part[1])
+    of = parents_of(part[0], there) if parents is None else tuple(parents)
+    vault.disk.make_dir(mark_of(vault, interaction))
     vault.disk.sync_dir(vault.capture)
-    audio, words = vault.ring.allocate(2)
-    commitments = tuple((slot, vault.ring.commitment(slot)) for slot in (audio, words))
-    return (audio, words), Created(interaction, commitments)
-
-
-def _refuse_an_older_ring(vault: Vault) -> None:
-    """No slot may be given out twice, with two keys: the log knows those given out so far."""
-    if (last := vault.last_slot_logged()) >= vault.ring.slot_count:
-        raise Tampered(
-            f"the log knows slot {last}, the ring has {vault.ring.slot_count} slots: an old copy "
-            f"of the ring was put back; put the newest one in {vault.directory / 'ring'}"
-        )
-
-
-def add(vault: Vault, interaction: InteractionId, part: Part) -> None:
-    """Seals one more artefact under the words slot of an interaction; raises `Erased`."""
-    sealed = _seal(vault, interaction, part[0], vault.words_slot(interaction), part[1])
-    vault.disk.make_dir(_mark(vault, interaction))
-    vault.disk.sync_dir(vault.capture)
-    _log_and_write(vault, interaction, [], [sealed])
+    sealed = SealedEntry(entry.label, entry.header, of)
+    log_and_write(vault, interaction, [], [(sealed, data)])
+    return entry.label.artefact
 
 
 def put_back(vault: Vault, data: bytes) -> bool:
@@ -139,7 +136,7 @@ def put_back(vault: Vault, data: bytes) -> bool:
     with vault.ring.key(label.slot) as key:
         for chunk in Opener(key, lambda offset, size: data[offset : offset + size], len(data)):
             chunk.wipe()
-    path = vault.bucket(label.interaction) / file_name(label)
+    path = vault.place(label) / file_name(label)
     if vault.disk.size(path) == len(data) and bytes(vault.disk.read(path)) == data:
         return False
     vault.disk.make_dir(path.parent)
@@ -148,197 +145,92 @@ def put_back(vault: Vault, data: bytes) -> bool:
     return True
 
 
-def settle(vault: Vault, discard: Callable[[InteractionId], None]) -> None:
-    """Completes what is whole of the half-made, and discards the rest with its keys."""
-    being_spoken = held(vault)
-    for name in filter(_MARK.fullmatch, vault.disk.names(vault.capture)):
-        interaction = InteractionId(bytes.fromhex(name))
-        if interaction in being_spoken:
-            continue
-        if segment_files(vault, interaction):
-            _settle_recording(vault, interaction, discard)
-        elif _is_whole(vault, interaction):
-            _sync_and_place(vault, interaction)
-        else:
-            _clear(vault, interaction, discard)
+def sealed_parts(
+    vault: Vault, interaction: InteractionId, slots: Sequence[Slot], parts: Sequence[Part]
+) -> list[Sealed]:
+    """Seals parts under the slots (audio, words) of their interaction; nothing is written yet."""
+    there: dict[str, ArtefactId] = {}
+    sealed = []
+    for kind, content in parts:
+        slot = slots[0] if kind_of(kind).slot == AUDIO else slots[1]
+        entry, data = _seal(vault, interaction, kind, slot, content)
+        sealed.append((SealedEntry(entry.label, entry.header, parents_of(kind, there)), data))
+        there[kind] = entry.label.artefact
+    return sealed
 
 
-def _sync_and_place(vault: Vault, interaction: InteractionId) -> None:
-    for file in vault.disk.names(_mark(vault, interaction)):
-        vault.disk.sync(_mark(vault, interaction) / file)  # it may be in the cache alone
-    _place(vault, interaction)
-
-
-def _settle_recording(
-    vault: Vault, interaction: InteractionId, discard: Callable[[InteractionId], None]
+def log_and_write(
+    vault: Vault, interaction: InteractionId, first: list[Entry], sealed: Sequence[Sealed]
 ) -> None:
-    """Completes a recording that was left behind: as it was finished, or else as far as it came.
-
-    1. If all that was logged since it began has arrived, that is it. 2. Else what has arrived goes,
-    and the log says that it never became whole. 3. What was spoken is sealed as audio and meta,
-    without a transcript, by the steps of `create`. A crash within brings back here.
-    """
-    created = vault.created(interaction)
-    live = created is not None and all(vault.ring.is_live(slot) for slot, _ in created.slots)
-    logged = _logged_since(vault, interaction)
-    if logged and all(_has_arrived(vault, entry) for entry in logged):
-        _sync_and_place(vault, interaction)
-        return
-    is_cancelled = _CANCELLED in vault.disk.names(_mark(vault, interaction))
-    if created is None or not live or is_cancelled:
-        _clear(vault, interaction, discard)
-        return
-    _give_up(vault, interaction, len(logged))
-    audio, words = (slot for slot, _ in created.slots)
-    if found := recovered(vault, interaction, audio):
-        parts = _parts_of(*found)
-        _log_and_write(vault, interaction, [], _sealed(vault, interaction, (audio, words), parts))
-    else:
-        _clear(vault, interaction, discard)
-
-
-def _parts_of(meta: Meta, sound: bytes) -> list[Part]:
-    import numpy as np
-
-    pcm = np.frombuffer(sound, "<i2")
-    known = replace(meta, duration_ms=len(pcm) * 1000 // RATE_HZ, truncated=True)
-    return [(AUDIO, encode_audio(pcm.astype(np.int16))), (META, known.encode())]
-
-
-def _logged_since(vault: Vault, interaction: InteractionId) -> list[SealedEntry]:
-    """Returns what the log says was sealed for it, of what has not been given up since."""
-    found = []
-    for _, entry in vault.log.scan_back():
-        if isinstance(entry, SealedEntry) and entry.label.interaction == interaction:
-            found.append(entry)
-        elif isinstance(entry, Created | Noted) and _begins_anew(entry, interaction):
-            break
-    return found
-
-
-def _begins_anew(entry: Created | Noted, interaction: InteractionId) -> bool:
-    if isinstance(entry, Created):
-        return entry.interaction == interaction
-    return (entry.act, entry.how) == ("discard", LATE) and interaction in entry.interactions
-
-
-def _give_up(vault: Vault, interaction: InteractionId, number: int) -> None:
-    """Deletes what is beside the segments of a recording; the log says so, once for each file."""
-    mark, segments = _mark(vault, interaction), segment_files(vault, interaction)
-    for name in vault.disk.names(mark):
-        if name in segments:
-            vault.disk.sync(mark / name)  # it may be in the cache alone, and is all there is now
-        else:
-            vault.disk.delete(mark / name)
+    """Carries steps 2 to 4 of `create` out, where the mark and the slots are there."""
+    mark = mark_of(vault, interaction)
+    vault.log.append([*first, *(entry for entry, _ in sealed)])
+    for entry, data in sealed:
+        path = mark / file_name(entry.label)
+        vault.disk.write(path, 0, data)
+        vault.disk.sync(path)
     vault.disk.sync_dir(mark)
-    if number:  # in one entry: of several, a crash might leave some
-        vault.note("discard", LATE, [interaction] * number)
+    place(vault, interaction)
 
 
-def _clear(
-    vault: Vault, interaction: InteractionId, discard: Callable[[InteractionId], None]
-) -> None:
-    mark, bucket = _mark(vault, interaction), vault.bucket(interaction)
-    was_whole = any(name.startswith(mark.name) for name in vault.disk.names(bucket))
-    if not was_whole:
-        discard(interaction)
-    for half in vault.disk.names(mark):
-        vault.disk.delete(mark / half)
-    vault.disk.sync_dir(mark)
-    if was_whole:  # something was being added to it; once this is in the log nothing is half-made
-        vault.note("discard", LATE, [interaction])
-    _remove_mark(vault, interaction)
+def place(vault: Vault, interaction: InteractionId) -> None:
+    """Moves the durable files beside a mark to their places, and removes segments and mark."""
+    mark, segments = mark_of(vault, interaction), segment_files(vault, interaction)
+    names = [name for name in vault.disk.names(mark) if name not in segments]
+    places = {name: vault.place_of(interaction, name) for name in names}
+    buckets = sorted(set(places.values())) or vault.places(interaction)
+    for bucket in buckets:
+        vault.disk.make_dir(bucket)
+        # Also where it was there: a killed process may have made it and not come to this line.
+        vault.disk.sync_dir(vault.sealed)
+    for name, bucket in places.items():
+        vault.disk.rename(mark / name, bucket / name)
+    for bucket in buckets:
+        vault.disk.sync_dir(bucket)
+    if segments:
+        remove_segments(vault, interaction)
+    remove_mark(vault, interaction)
 
 
-def _sealed(
-    vault: Vault, interaction: InteractionId, slots: tuple[Slot, Slot], parts: Sequence[Part]
-) -> list[tuple[Header, bytes]]:
-    audio, words = slots
-    return [
-        _seal(vault, interaction, kind, audio if kind == AUDIO else words, content)
-        for kind, content in parts
-    ]
+def remove_mark(vault: Vault, interaction: InteractionId) -> None:
+    """Removes an empty mark; durable on return."""
+    vault.disk.remove_dir(mark_of(vault, interaction))
+    vault.disk.sync_dir(vault.capture)  # or a power cut may bring it back after an erasure
+
+
+def _marked(
+    vault: Vault, slots: int, interaction: InteractionId | None = None
+) -> tuple[InteractionId, list[Slot], Created]:
+    """Makes the mark, then allocates slots: the first steps of everything that is created."""
+    _refuse_an_older_ring(vault)
+    interaction = interaction or _new_id()
+    vault.disk.make_dir(mark_of(vault, interaction))
+    vault.disk.sync_dir(vault.capture)
+    given = list(vault.ring.allocate(slots))
+    commitments = tuple((slot, vault.ring.commitment(slot)) for slot in given)
+    return interaction, given, Created(interaction, commitments)
+
+
+def _new_id() -> InteractionId:
+    return InteractionId(secrets.token_bytes(ID_SIZE))
+
+
+def _refuse_an_older_ring(vault: Vault) -> None:
+    """No slot may be given out twice, with two keys: the log knows those given out so far."""
+    if (last := vault.last_slot_logged()) >= vault.ring.slot_count:
+        raise Tampered(
+            f"the log knows slot {last}, the ring has {vault.ring.slot_count} slots: an old copy "
+            f"of the ring was put back; put the newest one in {vault.directory / 'ring'}"
+        )
 
 
 def _seal(
     vault: Vault, interaction: InteractionId, kind: str, slot: Slot, content: bytes
-) -> tuple[Header, bytes]:
-    artefact = ArtefactId(secrets.token_bytes(ID_SIZE))
-    label = Label(vault.id, interaction, artefact, kind, slot)
-    pad, chunk_log2 = (pad_padme, CHUNK_LOG2) if kind == AUDIO else (pad_steps, SMALL_CHUNK_LOG2)
+) -> tuple[SealedEntry, bytes]:
+    declared = kind_of(kind)
+    label = Label(vault.id, interaction, ArtefactId(secrets.token_bytes(ID_SIZE)), kind, slot)
+    pad = pad_padme if kind == AUDIO else pad_steps
+    chunk_log2 = SMALL_CHUNK_LOG2 if declared.is_small else CHUNK_LOG2
     with vault.ring.key(slot) as key:
-        return seal(key, label, secrets.token_bytes(SALT_SIZE), content, pad, chunk_log2)
-
-
-def _log_and_write(
-    vault: Vault,
-    interaction: InteractionId,
-    first: list[Entry],
-    sealed: Sequence[tuple[Header, bytes]],
-) -> None:
-    vault.log.append([*first, *(SealedEntry(header.label, header.hash) for header, _ in sealed)])
-    for header, data in sealed:
-        path = _mark(vault, interaction) / file_name(header.label)
-        vault.disk.write(path, 0, data)
-        vault.disk.sync(path)
-    vault.disk.sync_dir(_mark(vault, interaction))
-    _place(vault, interaction)
-
-
-def _place(vault: Vault, interaction: InteractionId) -> None:
-    mark, bucket = _mark(vault, interaction), vault.bucket(interaction)
-    vault.disk.make_dir(bucket)
-    # Also where it was there before: a killed process may have made it and not come to this line.
-    vault.disk.sync_dir(vault.sealed)
-    segments = segment_files(vault, interaction)
-    for name in vault.disk.names(mark):
-        if name not in segments:
-            vault.disk.rename(mark / name, bucket / name)
-    vault.disk.sync_dir(bucket)
-    if segments:
-        remove_segments(vault, interaction)
-    _remove_mark(vault, interaction)
-
-
-def _remove_mark(vault: Vault, interaction: InteractionId) -> None:
-    vault.disk.remove_dir(_mark(vault, interaction))
-    vault.disk.sync_dir(vault.capture)  # or a power cut may bring it back after an erasure
-
-
-def _is_whole(vault: Vault, interaction: InteractionId) -> bool:
-    """Tells whether the disk has every file that the log has, of what has not been settled yet."""
-    logged = 0
-    for _, entry in vault.log.scan_back():
-        if isinstance(entry, SealedEntry) and entry.label.interaction == interaction:
-            logged += 1
-            if not _has_arrived(vault, entry):
-                return False
-        if (
-            isinstance(entry, Noted)
-            and entry.act == "discard"
-            and interaction in entry.interactions
-        ):
-            return entry.how == LATE
-        if isinstance(entry, Created) and entry.interaction == interaction:
-            return logged > 0
-    return False
-
-
-def _has_arrived(vault: Vault, entry: SealedEntry) -> bool:
-    """Tells whether a file is in its place, or beside the mark with all its content."""
-    name, interaction = file_name(entry.label), entry.label.interaction
-    if name in vault.disk.names(vault.bucket(interaction)):
-        return True  # it was durable before it moved there
-    if name not in vault.disk.names(_mark(vault, interaction)):
-        return False
-    try:
-        artefact = vault.artefact(_mark(vault, interaction) / name)
-        for chunk in vault.open(artefact):  # a name may be durable before its content is
-            chunk.wipe()
-    except (Malformed, Tampered, Erased):
-        return False
-    return artefact.header.hash == entry.header
-
-
-def _mark(vault: Vault, interaction: InteractionId) -> Path:
-    return mark_of(vault, interaction)
+        header, data = seal(key, label, secrets.token_bytes(SALT_SIZE), content, pad, chunk_log2)
+    return SealedEntry(header.label, header.hash), data

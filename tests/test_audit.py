@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from keys.copies import ERASED, LIVE, UNKNOWN, find_sealed
-from keys.entry import SealedEntry
 from keys.errors import KeysError
 from keys.model import InteractionId, Slot
 from pipeline import write
 from pipeline.audit import Audit, audit, ledger_of, state_in
+from pipeline.recording import mark_of
 from pipeline.session import acting
 from pipeline.vault import Vault
 from tests.household import clock, forget, make, parts_of, reopen, say
@@ -165,10 +165,21 @@ def put_back_ring_and_anchor(house: House) -> None:
 
 def change_an_entry(house: House) -> None:
     """One digit of the hash of a header, in the middle of the log."""
+    change_a_word(house, 6)
+
+
+def change_a_word(house: House, number: int) -> None:
     entries = house.vault / "log" / "entries"
     lines = entries.read_bytes().split(b"\n")
-    lines[3] = lines[3][:-1] + (b"0" if lines[3][-1:] != b"0" else b"1")
+    words = lines[3].split(b" ")
+    words[number] = words[number][:-1] + (b"0" if words[number][-1:] != b"0" else b"1")
+    lines[3] = b" ".join(words)
     entries.write_bytes(b"\n".join(lines))
+
+
+def change_a_parent_and_have_the_hashes_made_anew(house: House) -> None:
+    change_a_word(house, 7)
+    (house.vault / "log" / "hashes").unlink()
 
 
 def drop_an_entry(house: House) -> None:
@@ -217,6 +228,7 @@ CASES: list[tuple[Callable[[House], None], str]] = [
     (put_back_an_erased_file, "is erased and still here"),
     (put_back_ring_and_anchor, "is erased by a receipt, and holds a key"),
     (change_an_entry_and_have_the_hashes_made_anew, "is not in the log"),
+    (change_a_parent_and_have_the_hashes_made_anew, "which the log does not have before it"),
     (put_a_file_into("."), "notes.txt is nothing that this vault knows of"),
     (put_a_file_into("ring"), "notes.txt is nothing that this vault knows of"),
     (put_a_file_into("log"), "notes.txt is nothing that this vault knows of"),
@@ -269,9 +281,9 @@ def test_a_cut_off_addition_excuses_one_missing_file_and_no_more(house: House) -
     """The log knows the file that never arrived; another file that goes missing is named."""
     vault = reopen(house.base)
     with acting(vault, clock):
-        sealed = write._seal(vault, house.live[0], "note", Slot(1), b"content")
-        vault.log.append([SealedEntry(sealed[0].label, sealed[0].hash)])
-        vault.disk.make_dir(write._mark(vault, house.live[0]))
+        sealed = write._seal(vault, house.live[0], "intent", Slot(1), b"content")
+        vault.log.append([sealed[0]])
+        vault.disk.make_dir(mark_of(vault, house.live[0]))
     assert house.audit().problems == []
     house.sealed().unlink()
     assert len(house.audit().problems) == 1

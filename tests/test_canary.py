@@ -98,7 +98,7 @@ def steps(home: Path, vault: Vault) -> Iterator[str]:
         yield "heard"
         share.export_sealed(history.one(vault, canary, "export"), home / "export")
         yield "exported"
-        write.add(vault, canary, ("note", PHRASE.encode()))
+        write.add(vault, canary, ("intent", PHRASE.encode()))
         yield "added to"
     forget(vault, canary)
     yield "forgotten"

@@ -131,7 +131,8 @@ REFUSED = {
     "create with a space in its hex": f"1 create {ID} 0:{HASH[:-3]} {HASH[-3:]}",
     "seal of another kind": f"1 seal {ID} {ID} Audio 0 {HASH}",
     "seal of a kind too long": f"1 seal {ID} {ID} {'a' * 17} 0 {HASH}",
-    "seal with a word too many": f"1 seal {ID} {ID} audio 0 {HASH} {HASH}",
+    "seal with a parent that is no id": f"1 seal {ID} {ID} audio 0 {HASH} {HASH}",
+    "seal with one parent twice": f"1 seal {ID} {ID} audio 0 {HASH} {ID} {ID}",
     "seal with a word too few": f"1 seal {ID} {ID} audio 0",
     "read by nobody": "1 read history",
     "read in no known way": f"1 read His {ID}",
@@ -164,6 +165,8 @@ def test_line_is_refused(line: str) -> None:
     [
         f"1 create {ID} 0:{HASH} 1:{HASH}",
         f"7 seal {ID} {ID} audio 0 {HASH}",
+        f"7 seal {ID} {ID} transcript 0 {HASH} {ID}",
+        f"7 seal {ID} {ID} index 0 {HASH} {ID} {'a' * 32}",
         f"8 read history {ID} {ID}",
         f"{2**63 - 1} erase {ID} 1:2 {HASH}",
         f"9 confirm {ID} 3 {HASH}",

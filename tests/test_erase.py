@@ -189,7 +189,7 @@ def test_a_planted_file_does_not_let_late_work_in(vault: Vault) -> None:
     forget(vault, only)
     plant(vault, only, Slot(3))
     with acting(vault, clock), pytest.raises(Tampered):
-        write.add(vault, only, ("note", b"late"))
+        write.add(vault, only, ("intent", b"late"))
 
 
 def test_an_old_log_and_a_mark_from_a_backup_erase_nothing(vault: Vault, tmp_path: Path) -> None:

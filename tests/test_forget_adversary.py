@@ -43,7 +43,7 @@ class Story:
         with acting(self.vault, clock):
             row = one(self.vault, self.ids[1], "export")
             share.export_sealed(row, self.base / "export")
-            write.add(self.vault, self.ids[1], ("note", b"derived from what was said"))
+            write.add(self.vault, self.ids[1], ("intent", b"derived from what was said"))
         self._note()
         forget(self.vault, self.ids[1])
         self._note()

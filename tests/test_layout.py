@@ -30,11 +30,12 @@ pipeline.anchors
 pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
 pipeline.livestate pipeline.confirm
 pipeline.logkey
-pipeline.plan
-pipeline.hear pipeline.write
+pipeline.plan pipeline.unfinished
+pipeline.hear pipeline.write pipeline.logged pipeline.descent
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.recording pipeline.devices pipeline.wake
-pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.derive pipeline.search
+pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.search
+pipeline.lineage
 pipeline.sources pipeline.models pipeline.artefact
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
@@ -42,6 +43,7 @@ pipeline.errors pipeline
 keys.verify
 keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
+keys.rotation
 keys.statefile keys.pagefile
 keys.attested keys.canonical
 keys.handover keys.cosignature
@@ -49,6 +51,7 @@ keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
+keys.outstanding keys.recovery
 keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
 keys.model
 keys.errors keys

@@ -17,7 +17,7 @@ from keys.errors import StateUnknown, Tampered
 from keys.livetree import LiveTree
 from keys.model import Commitment, InteractionId, Slot
 from keys.receipt import Receipt, Statement, verify
-from pipeline import logkey, write
+from pipeline import logkey, unfinished, write
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
 from pipeline.livestate import tree_of
@@ -224,7 +224,7 @@ def test_interactions_that_never_became_whole_are_empty(
     ids += say(vault, TEXTS[2])
     cut_off(vault, monkeypatch, "files")  # slots 8 and 9
     with acting(vault, clock):
-        vault.note("discard", write.LATE, [ids[0]])  # an addition to it was given up; it lives
+        vault.note("discard", unfinished.LATE, [ids[0]])  # an addition to it was given up; it lives
     if is_lost:
         remove(vault.directory / "live")
     assert problems(vault) == []

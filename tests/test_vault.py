@@ -15,7 +15,7 @@ from pipeline.session import acting
 from pipeline.vault import Vault
 from tests.household import assert_whole, clock, forget, make, reopen, say, sealed_of
 
-NAME = re.compile(r"([0-9a-f]{32})\.[0-9a-f]{32}\.(audio|transcript|meta|note)")
+NAME = re.compile(r"([0-9a-f]{32})\.[0-9a-f]{32}\.(audio|transcript|meta|intent)")
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_two_slots_one_for_the_audio_and_one_for_all_words(vault: Vault) -> None
     say(vault, "before")
     (only,) = say(vault, "this one")
     with acting(vault, clock):
-        write.add(vault, only, ("note", b"derived"))
+        write.add(vault, only, ("intent", b"derived"))
         slots = {a.kind: a.slot for a in vault.artefacts(only)}
-    assert slots == {AUDIO: 2, TRANSCRIPT: 3, META: 3, "note": 3}
+    assert slots == {AUDIO: 2, TRANSCRIPT: 3, META: 3, "intent": 3}
 
 
 def test_no_sealed_file_opens_under_another_key(vault: Vault) -> None:
@@ -122,9 +122,9 @@ def test_interactions_are_newest_first_without_the_erased(vault: Vault) -> None:
 def test_what_is_added_is_found_again_and_dies_with_the_words(vault: Vault) -> None:
     (only,) = say(vault, "words")
     with acting(vault, clock):
-        write.add(vault, only, ("note", b"derived"))
-        write.add(vault, only, ("note", b"derived twice"))
-        notes = [a for a in vault.artefacts(only) if a.kind == "note"]
+        write.add(vault, only, ("intent", b"derived"))
+        write.add(vault, only, ("intent", b"derived twice"))
+        notes = [a for a in vault.artefacts(only) if a.kind == "intent"]
         assert {bytes(vault.open(a).read()) for a in notes} == {b"derived", b"derived twice"}
     assert len(forget(vault, only).statement.erased[0].artefacts) == 5
     assert not list(vault.paths())

@@ -1,0 +1,73 @@
+"""What the log has of an interaction: its slots, its sealed files with their parents, what left.
+
+Reads the log back as far as it must and no further. Promises to go by the log alone, not by the
+files that happen to be there. Nothing here opens anything.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from keys.entry import Created, Entry, Noted, SealedEntry
+from keys.errors import Tampered
+from keys.model import Commitment, InteractionId, Slot
+from pipeline.lineage import is_owned
+from pipeline.vault import Vault
+
+
+@dataclass(slots=True)
+class Owner:
+    """What the log has of one interaction, or of the owner of one artefact; oldest first."""
+
+    id: InteractionId
+    slots: tuple[tuple[Slot, Commitment], ...] = ()
+    sealed: list[SealedEntry] = field(default_factory=list)
+    disclosed: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Logged:
+    """What was asked for, and every owner of something made since the oldest of that."""
+
+    owners: dict[InteractionId, Owner]
+    derived: list[Owner] = field(default_factory=list)
+    """Those with parents, oldest first."""
+
+
+def logged(vault: Vault, wanted: Iterable[InteractionId]) -> Logged:
+    """Returns what the log has of these; raises `Tampered` where it lacks one."""
+    found = Logged({it: Owner(it) for it in wanted})
+    others: dict[InteractionId, Owner] = {}
+    missing, entries = set(found.owners), vault.log.scan_back()
+    while missing:
+        index, entry = next(entries, (-1, None))
+        if entry is None:
+            raise Tampered(
+                f"interaction {min(missing).hex()} is not in the log: an old copy of the log was "
+                "put back; `anechoic audit` tells more"
+            )
+        _take(found.owners, others, index, entry)
+        if isinstance(entry, Created):
+            missing.discard(entry.interaction)
+    found.derived = [it for it in reversed(others.values()) if it.slots and it.sealed[0].parents]
+    return found
+
+
+def _take(
+    owners: dict[InteractionId, Owner],
+    others: dict[InteractionId, Owner],
+    index: int,
+    entry: Entry,
+) -> None:
+    if isinstance(entry, SealedEntry):
+        of = entry.label.interaction
+        if of in owners:
+            owners[of].sealed.insert(0, entry)
+        elif is_owned(entry.label.kind):
+            others[of] = Owner(of, (), [entry])
+    elif isinstance(entry, Noted) and entry.act == "disclose":
+        for interaction in owners.keys() & entry.interactions:
+            owners[interaction].disclosed.insert(0, (index, entry.how))
+    elif isinstance(entry, Created):
+        owner = owners.get(entry.interaction) or others.get(entry.interaction)
+        if owner:
+            owner.slots = entry.slots
