@@ -5,6 +5,7 @@ keeps a sealed note of it, so that every later receipt can say what is beyond re
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,15 +63,33 @@ def export_plain(vault: Vault, row: Row, folder: Path, at: str) -> list[Path]:
         raise Refused(f"{folder} is inside the vault, where nothing may lie in clear")
     folder.mkdir(parents=True, exist_ok=True)
     fields = tuple(sorted({artefact.kind for artefact in row.artefacts} - {DISCLOSURE}))
-    index = vault.note("disclose", "plain-export", [row.interaction])
     why = "export asked for by the user"
-    record = Disclosure("plain export", str(folder), fields, why, at, index)
-    write.add(vault, row.interaction, (DISCLOSURE, record.encode()))
+    disclose(vault, row.interaction, "plain-export", str(folder), fields, why, at)
     name = row.interaction.hex()
     return [
         *_write_audio(vault, row, folder / f"{name}.wav"),
         _write_text(row, folder / f"{name}.json"),
     ]
+
+
+def disclose(
+    vault: Vault,
+    interaction: InteractionId,
+    how: str,
+    to: str,
+    fields: Sequence[str],
+    why: str,
+    at: str,
+) -> None:
+    """Records, durable on return, that something of an interaction is about to leave.
+
+    The log gets `how` alone, so every later receipt names it; the rest is sealed. Raises `Erased`,
+    and records nothing, where the words are gone.
+    """
+    vault.words_slot(interaction)
+    index = vault.note("disclose", how, [interaction])
+    record = Disclosure(how.replace("-", " "), to, tuple(fields), why, at, index)
+    write.add(vault, interaction, (DISCLOSURE, record.encode()))
 
 
 def _write_audio(vault: Vault, row: Row, target: Path) -> list[Path]:
