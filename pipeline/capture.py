@@ -20,10 +20,14 @@ _DRIFT = 0.0005  # 500 ppm: a sound card's clock is not this far from the system
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Block:
-    """The next sound: int16 mono at 16 kHz, and how much was lost just before it."""
+    """The next sound: int16 mono at 16 kHz, how much was lost just before it, when it came.
+
+    The time is that of the monotonic clock, which all processes of a machine share.
+    """
 
     pcm: "NDArray[np.int16]"
     lost_ms: int = 0
+    at_s: float = 0.0
 
     def __repr__(self) -> str:
         return f"Block(<redacted>, {len(self.pcm)} samples, lost_ms={self.lost_ms})"

@@ -29,6 +29,7 @@ _SILENT_S = 0.8  # without a block for so long, it is gone
 _STARTING_S = 3.0  # the first block may take so long
 _BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 _POLL_S = 0.1
+_MUTED = Gone("muted: the microphone is closed")
 _FULL_SCALE = 32768
 
 
@@ -76,9 +77,12 @@ class Microphone:
         name: str | None = None,
         stop: threading.Event | None = None,
         muted: threading.Event | None = None,
+        over: threading.Event | None = None,
     ) -> None:
+        """`over` ends it too, but only while the device is away: until then it brings sound."""
         self._wanted = name
         self._stop, self._muted = stop or threading.Event(), muted or threading.Event()
+        self._over = over or threading.Event()
         self._name = name or "default microphone"
 
     @property
@@ -86,26 +90,43 @@ class Microphone:
         """The full name of the device, once it was opened."""
         return self._name
 
-    def events(self) -> Iterator[Event]:
-        """Yields blocks, and `Gone` and `Back`, until told to stop; muted, the device is closed."""
-        stream = self._opened()
+    def events(self, *, waits: bool = False) -> Iterator[Event]:
+        """Yields blocks, and `Gone` and `Back`, until told to stop; muted, the device is closed.
+
+        Raises `NoAudioDevice` when it cannot be opened at first, unless it `waits` for it.
+        """
+        stream, gone = self._first(waits=waits)
         try:
             while not self._stop.is_set():
-                try:
-                    yield from stream.blocks(lambda: self._stop.is_set() or self._muted.is_set())
-                    if not self._muted.is_set():
-                        return
-                    gone = Gone("muted: the microphone is closed")
-                except NoAudioDevice as error:
-                    gone = Gone(str(error))
-                stream.close()
+                if stream:
+                    try:
+                        yield from stream.blocks(self._is_to_close)
+                        if not self._muted.is_set():
+                            return
+                        gone = _MUTED
+                    except NoAudioDevice as error:
+                        gone = Gone(str(error))
+                    stream.close()
                 yield gone
-                if (again := self._opened_again()) is None:
+                if (stream := self._opened_again()) is None:
                     return
-                stream = again
                 yield Back()
         finally:
-            stream.close()
+            if stream:
+                stream.close()
+
+    def _is_to_close(self) -> bool:
+        return self._stop.is_set() or self._muted.is_set()
+
+    def _first(self, *, waits: bool) -> "tuple[_Stream | None, Gone]":
+        if self._muted.is_set():
+            return None, _MUTED
+        try:
+            return self._opened(), _MUTED
+        except NoAudioDevice as error:
+            if waits:
+                return None, Gone(str(error))
+            raise
 
     def _opened(self) -> "_Stream":
         stream = _Stream(self._wanted)
@@ -115,14 +136,23 @@ class Microphone:
     def _opened_again(self) -> "_Stream | None":
         """Tries until it is there or nobody waits any more; the lists of devices are made anew."""
         attempt = 0
-        while self._muted.is_set() and not self._stop.is_set():
-            time.sleep(_POLL_S)
-        while not self._stop.wait(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]):
+        while self._muted.is_set() and self._waits(_POLL_S):
+            pass
+        while self._waits(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]):
             attempt += 1
             with contextlib.suppress(NoAudioDevice):
                 _restart_sound_system()
                 return self._opened()
         return None
+
+    def _waits(self, how_long_s: float) -> bool:
+        """Lets time pass; tells whether anybody still waits for the device then."""
+        until_s = time.monotonic() + how_long_s
+        while not self._stop.is_set() and not self._over.is_set():
+            if time.monotonic() >= until_s:
+                return True
+            time.sleep(min(_POLL_S, how_long_s))
+        return False
 
 
 class _Stream:
@@ -130,7 +160,7 @@ class _Stream:
 
     def __init__(self, wanted: str | None) -> None:
         sd = _sound_system()
-        self._queue: SimpleQueue[tuple[float, bytes, int, bool]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[float, bytearray, int, bool]] = SimpleQueue()
         self._dropped, self._ended = 0, threading.Event()
         try:
             with _quiet():
@@ -162,7 +192,8 @@ class _Stream:
             self._dropped += frames
             return
         dropped, self._dropped = self._dropped, 0
-        self._queue.put((time.monotonic(), bytes(data), dropped, bool(status.input_overflow)))
+        overflowed = bool(status.input_overflow)
+        self._queue.put((time.monotonic(), bytearray(data), dropped, overflowed))
 
     def blocks(self, stops: Callable[[], bool]) -> Iterator[Block]:
         """Yields blocks until it `stops`; raises `NoAudioDevice` when none come any more."""
@@ -175,7 +206,10 @@ class _Stream:
                     raise NoAudioDevice(f"{self.name} brings no sound any more") from None
                 continue
             patience_s, heard_at_s = _SILENT_S, time.monotonic()
-            yield Block(self._convert(data), self._lost_ms(at_s, len(data), dropped, overflowed))
+            lost_ms = self._lost_ms(at_s, len(data), dropped, overflowed)
+            pcm = self._convert(data)
+            data[:] = bytes(len(data))
+            yield Block(pcm, lost_ms, at_s)
 
     def _lost_ms(self, at_s: float, size: int, dropped: int, overflowed: bool) -> int:
         self._gauge.dropped(dropped)
@@ -225,18 +259,18 @@ def _format(sd: Any, row: Any) -> tuple[int, int]:  # noqa: ANN401 - it has no t
     return own
 
 
-def _resampler(rate_hz: int, channels: int) -> "Callable[[bytes], NDArray[np.int16]]":
+def _resampler(rate_hz: int, channels: int) -> "Callable[[bytearray], NDArray[np.int16]]":
     import numpy as np
 
-    def first(data: bytes) -> "NDArray[np.int16]":
-        return np.frombuffer(data, np.int16)[::channels]
+    def first(data: bytearray) -> "NDArray[np.int16]":
+        return np.frombuffer(data, np.int16)[::channels].copy()  # what it is of will be overwritten
 
     if rate_hz == RATE_HZ:
         return first
     import soxr
 
     stream = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="int16")
-    return lambda data: np.asarray(stream.resample_chunk(np.ascontiguousarray(first(data))))
+    return lambda data: np.asarray(stream.resample_chunk(first(data)))
 
 
 def _level_db(name: str, listen_s: float) -> float | None:

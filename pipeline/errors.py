@@ -4,6 +4,8 @@ A message names the thing, the expectation and the finding, and never holds a wo
 The command line maps each class to one exit code; see `pipeline/cli.py`.
 """
 
+from pathlib import Path
+
 
 class PipelineError(Exception):
     """The base of every refusal of this package."""
@@ -27,3 +29,12 @@ class NoModel(PipelineError):
 
 class NoAudioDevice(PipelineError):
     """No microphone, or the sound system does not answer."""
+
+
+def defect(error: BaseException | None) -> str:
+    """Tells of a defect by its kind and its places only: its text may hold content."""
+    import traceback
+
+    places = traceback.extract_tb(error.__traceback__ if error else None)
+    where = ", ".join(f"{Path(it.filename).name}:{it.lineno} in {it.name}" for it in places)
+    return f"internal error, please report it: {type(error).__name__} at {where}"

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError, Refused
+from pipeline.interrupts import interrupts_held
 from pipeline.model import Word
 from pipeline.recognise import Loaded, OnPartial, Recogniser, Stopped, load
 
@@ -108,7 +109,7 @@ class _Process:
         self._connection, theirs = multiprocessing.Pipe()
         self._process = start(target=_serve, args=(theirs, origin), daemon=True)
         self._stopping = False
-        with _interrupts_held():
+        with interrupts_held():
             self._process.start()
         theirs.close()
 
@@ -167,16 +168,3 @@ def _let_go_of_all_but(connection: Connection, *, inherited: bool) -> None:
     if inherited:
         os.closerange(3, connection.fileno())
         os.closerange(connection.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until a new process has learnt to ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
