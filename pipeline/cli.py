@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from pipeline.errors import defect
+
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
 _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
@@ -71,7 +73,7 @@ def _keep_quiet() -> None:
             again.start()
 
     sys.unraisablehook = unraisable
-    threading.excepthook = lambda it: _say(_defect(it.exc_value))
+    threading.excepthook = lambda it: _say(defect(it.exc_value))
 
 
 def _write_whatever_comes() -> None:
@@ -95,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where every refusal ends
         code = _exit_code(error)
-        _say(_message(error) if code is not None else _defect(error))
+        _say(_message(error) if code is not None else defect(error))
         return code or FAILED
 
 
@@ -139,15 +141,6 @@ def _message(error: Exception) -> str:
         why = error.strerror or type(error).__name__
         return printable(f"{what}{why}; {_REMEDIES.get(error.errno or 0, 'then run this again')}")
     return printable(str(error))
-
-
-def _defect(error: BaseException | None) -> str:
-    """Tells of a defect by its kind and its places only: its text may hold content."""
-    import traceback
-
-    places = traceback.extract_tb(error.__traceback__ if error else None)
-    where = ", ".join(f"{Path(it.filename).name}:{it.lineno} in {it.name}" for it in places)
-    return f"internal error, please report it: {type(error).__name__} at {where}"
 
 
 def parser() -> argparse.ArgumentParser:
