@@ -7,18 +7,17 @@ change of both. Which state holds, and when one goes, is for the ring to say.
 
 import re
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from keys.durable import Disk
 from keys.errors import AnchorFailure, Tampered
 from keys.model import KEY_SIZE, Epoch, Slot
+from keys.outstanding import Ways
 from keys.pages import Head, Intent, Journal, Top, open_top, parse_head, parse_intent, seal_top
 from keys.root import FreshRoot, Roots
 from keys.secret import Secret
 
-CLEAN, LEFT = b"W", b"O"
-"""The kinds of records that name ways."""
 KEYS_AT = 9
 """Where the keys begin in a record of slots."""
 _SLOTS, _INTENT = b"S", b"I"
@@ -35,7 +34,8 @@ class State:
         self.fresh: dict[Slot, Secret] = {}
         """The keys of the slots given out since the state was made, destroyed ones included."""
         self.intent: Intent | None = None
-        self.clean, self.left = set[str](), set[str]()
+        self.known = Ways()
+        """What the journal says of ways that may hold an older share."""
         self.end = 0
         """Where the last record ends; -1 when that is not known, because an `append` failed."""
 
@@ -81,10 +81,10 @@ class State:
         kind = bytes(record[:1])
         if kind == _INTENT:
             self.intent = parse_intent(bytes(record[1:]))
-        elif kind in {CLEAN, LEFT}:
-            self._apply_names(kind, set(record[1:].decode().split("\n")))
-        else:
+        elif kind == _SLOTS:
             self._apply_slots(record)
+        else:
+            self.known.apply(kind, bytes(record[1:]).decode().split("\n"))
 
     def _apply_slots(self, record: Secret) -> None:
         (first,) = struct.unpack_from(">Q", record, 1)
@@ -92,12 +92,6 @@ class State:
         for n in range(len(view) // KEY_SIZE):
             self.fresh[Slot(first + n)] = Secret(view[n * KEY_SIZE : (n + 1) * KEY_SIZE])
         self.next_slot = first + len(view) // KEY_SIZE
-
-    def _apply_names(self, kind: bytes, names: set[str]) -> None:
-        if kind == CLEAN:
-            self.clean = names
-        else:  # a way that gets a share is no longer known to be without one
-            self.left, self.clean = self.left | names, self.clean - names
 
 
 class States:
@@ -125,14 +119,14 @@ class States:
         head, _ = parse_head(self._disk.read(self.path(epoch)))
         return {stanza.anchors for stanza in head.stanzas}
 
-    def write(self, top: Top, fresh: FreshRoot, left: Collection[str] = ()) -> Top:
+    def write(self, top: Top, fresh: FreshRoot, records: Iterable[Secret] = ()) -> Top:
         """Writes a state, durable with its name on return; returns its top page as read back.
 
-        Its journal begins with the ways that are `left` with older shares, if there are any.
+        Its journal begins with these records.
         """
         path, head = self.path(fresh.head.epoch), fresh.head.encode()
         journal = Journal(fresh.root, fresh.head.vault, fresh.head.epoch)
-        first = journal.seal(0, names_record(LEFT, left)) if left else b""
+        first = b"".join(journal.seal(n, record) for n, record in enumerate(records))
         self._disk.write(path, 0, head + seal_top(top, fresh.root, head) + first)
         self._disk.sync(path)
         self._disk.sync_dir(self._directory)
@@ -150,6 +144,10 @@ class States:
         state = State(self._disk, self.path(epoch), head, top, journal)
         state.read_journal(memoryview(data), head_size + size)
         return state
+
+    def root(self, epoch: Epoch, roots: Roots) -> Secret:
+        """Returns the root of a state, for the caller to wipe; raises `AnchorFailure`."""
+        return roots.open(parse_head(self._disk.read(self.path(epoch)))[0])
 
     def open_highest(self, roots: Roots) -> State:
         """Opens the highest epoch that opens, of those of which some way holds all shares."""
@@ -210,8 +208,3 @@ def slots_record(first: int, number: int) -> Secret:
 def intent_record(intent: Intent) -> Secret:
     """Returns the record of an erasure that is asked for."""
     return Secret(_INTENT + intent.encode())
-
-
-def names_record(kind: bytes, names: Iterable[str]) -> Secret:
-    """Returns the record that says of ways that they are `CLEAN` or `LEFT`."""
-    return Secret(kind + "\n".join(sorted(names)).encode())

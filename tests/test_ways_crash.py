@@ -10,7 +10,7 @@ the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1` runs every one in full, in abo
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,11 @@ import pytest
 from keys import ring as ring_module
 from keys.durable import Disk
 from keys.errors import AnchorFailure
-from keys.model import Epoch
+from keys.model import Epoch, Slot
 from keys.ring import Ring
 from keys.root import FreshRoot, Roots, Way
-from tests.world.crash import ANCHOR, Checker, Moment
+from keys.secret import Secret
+from tests.world.crash import ANCHOR, Checker, Moment, adversary_of
 from tests.world.disk import SimulatedDisk, When
 from tests.world.ways import (
     ChangeChecker,
@@ -51,6 +52,19 @@ def destroy_with_b_absent(world: WaysWorld) -> None:
     world.destroy(slots[2])
     world.come_back()
     world.destroy(slots[0])
+
+
+def destroy_what_came_after_b(world: WaysWorld) -> None:
+    """What was given out when b had gone, b never opens: nothing of it waits for b."""
+    world.create()
+    world.allocate(2)
+    world.leave("b")
+    world.destroy(Slot(1))
+    late = world.allocate(3)
+    world.destroy(late[0])
+    world.destroy(late[1])
+    world.come_back()
+    world.destroy(late[2])
 
 
 def destroy_once_with_b_absent(world: WaysWorld) -> None:
@@ -93,6 +107,7 @@ TABLE: list[tuple[str, Scenario, Away]] = [
     ("file+b", destroy, ((),)),
     ("file|b", destroy, ((), ("file",), ("b",))),
     ("file|b", destroy_with_b_absent, ((), ("file",), ("b",))),
+    ("file|b", destroy_what_came_after_b, ((), ("file",), ("b",))),
     ("file|b", cut_off_between_write_and_wipe, ((), ("file",), ("b",))),
     ("file+b|c", destroy, ((), ("b",), ("c",))),
     ("file+b|c", destroy_with_b_absent, ((), ("b",), ("file",), ("c",))),
@@ -276,6 +291,25 @@ class AlwaysTheFirstEpoch(Roots):
         return super().fresh(Epoch(1) if for_all else epoch, for_all=for_all)
 
 
+class BoundsAreTooLow(Ring):
+    """A way counts as absent since before the slots of the last journal."""
+
+    def _records(self, fresh: FreshRoot, left: set[str]) -> Iterator[Secret]:
+        state = self._open_state
+        keep, state.next_slot = state.next_slot, state.top.next_slot
+        yield from super()._records(fresh, left)
+        state.next_slot = keep
+
+
+class BoundsOutliveALaterState(Ring):
+    """A way that was given a share of a state that was dropped keeps the bound from before."""
+
+    def _records(self, fresh: FreshRoot, left: set[str]) -> Iterator[Secret]:
+        later, self._later = self._later, Epoch(0)
+        yield from super()._records(fresh, left)
+        self._later = later
+
+
 BOTH: Away = ((), ("file",), ("b",))
 BROKEN: dict[str, tuple[Site, Scenario, str, int]] = {
     "written is taken for clean": (
@@ -293,6 +327,12 @@ BROKEN: dict[str, tuple[Site, Scenario, str, int]] = {
     "every way in the head is clean": (
         Site("file|b", ring=EveryWayInTheHeadIsClean),
         cut_off_between_write_and_wipe,
+        "undead",
+        0,
+    ),
+    "bounds are too low": (
+        Site("file|b", ring=BoundsAreTooLow),
+        destroy_what_came_after_b,
         "undead",
         0,
     ),
@@ -314,6 +354,85 @@ def test_the_table_catches(name: str) -> None:
             break
     print(f"\n{name}: {dict(sorted(checker.counts.items()))} {checker.notes.most_common(2)}")
     assert checker.counts[kind] > 0, checker.notes
+
+
+def undead_after_b_has_gone_again(site: Site) -> tuple[int, int]:
+    """Stops the catching up of b at every moment, with b gone again, and then destroys a slot.
+
+    The slot was given out while b was away. Returns how often it opens for whoever lacks what it
+    waits for, and how often it waits for b.
+    """
+    world = WaysWorld(site)
+    world.create()
+    world.leave("b")
+    world.ring.destroy([], b"")
+    (late,) = world.allocate(1)
+    key, first = bytes(world.ring.key(late)), len(world.moments)
+    assert not world.ring.outstanding_for([late])
+    world.come_back()
+    undead, waits = 0, 0
+    for disk, _ in world.moments[first:]:
+        for medium in disk.survivors(16, seed=0):
+            now = SimulatedDisk(medium, disk.history)
+            ring = site.ring(now, {"b"})
+            try:
+                ring.open()
+            except AnchorFailure:
+                continue  # b alone opens what is newest
+            ring.destroy([late], b"plan")
+            owed = ring.outstanding_for([late])
+            found = adversary_of(now, now.durable, without=owed).keys
+            undead, waits = undead + (key in found.get(late, ())), waits + bool(owed)
+    return undead, waits
+
+
+def test_a_way_that_was_given_a_share_on_its_return_is_waited_for_again() -> None:
+    undead, waits = undead_after_b_has_gone_again(Site("b|file"))
+    assert (undead, waits > 0) == (0, True)
+    undead, _ = undead_after_b_has_gone_again(Site("b|file", ring=BoundsOutliveALaterState))
+    assert undead > 0, "the control"
+
+
+def test_what_came_after_a_way_went_does_not_wait_for_it() -> None:
+    world = WaysWorld(Site("file|b"))
+    world.create()
+    world.allocate(2)
+    world.leave("b")
+    world.destroy(Slot(1))
+    late = world.allocate(3)
+    world.destroy(late[0])
+    assert world.ring.outstanding == {"b"} == world.ring.outstanding_for([Slot(0), *late])
+    assert not world.ring.outstanding_for(late)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_who_keeps_a_root_is_waited_for_until_its_copy_is_sworn_destroyed(*, is_kept: bool) -> None:
+    """A copy of the root opens what was given out in its epoch, and nothing that came after."""
+    site = Site("file")
+    world = WaysWorld(site)
+    world.create()
+    early = world.allocate(1)
+    world.ring.leave({"copy"})
+    kept, late = world.ring.root(), [*early, *world.allocate(1)]
+    keys = {slot: bytes(world.ring.key(slot)) for slot in late}
+    world.ring.destroy(early, b"")
+    after = world.allocate(1)
+    keys |= {slot: bytes(world.ring.key(slot)) for slot in after}
+    world.ring.destroy([*late[1:], *after], b"")
+    assert world.ring.outstanding_for(early) == {"copy"} == world.ring.outstanding_for(late[1:])
+    assert not world.ring.outstanding_for(after)
+    roots = [bytes(kept)] if is_kept else []
+    thief = adversary_of(world.disk, world.disk.durable, roots=roots)
+    opened = {slot for slot, key in keys.items() if key in thief.keys.get(slot, ())}
+    assert opened == ({*late} if is_kept else set())
+    world.ring.swear("copy")
+    for _ in range(2):
+        assert not world.ring.outstanding
+        assert world.ring.sworn_for(early) == {"copy"}
+        assert not world.ring.sworn_for(after)
+        world.ring.destroy([], b"")
+    with pytest.raises(AnchorFailure, match="not outstanding"):
+        world.ring.swear("copy")
 
 
 def test_without_room_an_anchor_that_comes_back_stops_every_rotation() -> None:

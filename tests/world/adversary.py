@@ -58,7 +58,7 @@ class Adversary:
     """Opens what can be opened with `versions` of any files and the `shares` of each anchor kind.
 
     `keys` maps each slot to all keys found for it. `shares` is by anchor name ("file"). The ways
-    named in `without` are passed over, to see what the others open.
+    named in `without` are passed over, to see what the others open. `roots` are known besides.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Adversary:
         shares: Mapping[str, Collection[bytes]],
         passphrase: Secret | None = None,
         without: Collection[str] = (),
+        roots: Iterable[bytes] = (),
     ) -> None:
         every = set(versions)
         self._without = without
@@ -75,6 +76,7 @@ class Adversary:
         self._frames = {frame for data in every - {*self._states} for frame in _frames(data)}
         self.keys: dict[Slot, set[bytes]] = defaultdict(set)
         self.roots = {root for data in self._states for root in self._roots_of(data)}
+        self.roots.update(roots)
         for data, root in itertools.product(self._states, self.roots):
             self._try_state(data, root)
 

@@ -42,7 +42,12 @@ def empty_disk() -> SimulatedDisk:
     return SimulatedDisk(Medium(frozenset(there)))
 
 
-def adversary_of(disk: SimulatedDisk, medium: Medium, without: Collection[str] = ()) -> Adversary:
+def adversary_of(
+    disk: SimulatedDisk,
+    medium: Medium,
+    without: Collection[str] = (),
+    roots: Iterable[bytes] = (),
+) -> Adversary:
     """Returns who has all versions of all files but the anchors, and the medium with the anchors.
 
     Anchors are in directories under `STATE`: "file" in `anchors`, any other in that of its name.
@@ -57,7 +62,7 @@ def adversary_of(disk: SimulatedDisk, medium: Medium, without: Collection[str] =
     }
     for chip, count in medium.counters.items():
         shares[chip.name] = unsealed(disk, chip, count)
-    return Adversary(disk.versions(outside=STATE), shares, without=without)
+    return Adversary(disk.versions(outside=STATE), shares, without=without, roots=roots)
 
 
 def unsealed(disk: SimulatedDisk, chip: Path, count: int) -> set[bytes]:
@@ -98,10 +103,11 @@ class Known:
         rest = {slot: key for slot, key in self.live.items() if slot not in chosen}
         return replace(self, live=rest, asked=chosen)
 
-    def acknowledge(self, outstanding: Collection[str] = ()) -> "Known":
-        """Returns the model after what was asked for was acknowledged, with ways outstanding."""
+    def acknowledge(self, ring: Ring) -> "Known":
+        """Returns the model after what was asked for was acknowledged, with what waits for whom."""
         dead = {**self.dead, **self.asked}
-        owed = {**self.owed, **dict.fromkeys(self.asked, frozenset(outstanding))}
+        owing = {slot: frozenset(ring.outstanding_for([slot])) for slot in self.asked}
+        owed = {**self.owed, **owing}
         return replace(self, asked={}, is_intent_durable=False, dead=dead, owed=owed)
 
     def told(self, outstanding: Collection[str]) -> "Known":
@@ -144,7 +150,7 @@ class World:
         self._learn(self.known.ask(slots))
         self._is_asking = True
         self.ring.destroy(slots, b"plan")
-        self._learn(self.known.acknowledge(self.ring.outstanding))
+        self._learn(self.known.acknowledge(self.ring))
 
     def see(self) -> None:
         """Looks which ways are outstanding."""
@@ -155,7 +161,7 @@ class World:
         self._is_asking = False
         self.ring.refresh()
         if not any(self.ring.is_live(slot) for slot in self.known.asked):
-            self._learn(self.known.acknowledge(self.ring.outstanding))
+            self._learn(self.known.acknowledge(self.ring))
 
     def _learn(self, known: Known) -> None:
         self.known = known.told(self.ring.outstanding)
@@ -242,7 +248,7 @@ class Checker:
         alive = {slot for slot, key in known.asked.items() if _key(ring, slot) == key}
         if alive and (known.is_intent_durable or len(alive) < len(known.asked)):
             self._note("half", f"{len(alive)} of {len(known.asked)} slots live")
-        then = known if alive else known.acknowledge(ring.outstanding)
+        then = known if alive else known.acknowledge(ring)
         return replace(then, is_created=True)
 
     def _look_for_undead(self, disk: SimulatedDisk, known: Known) -> None:
