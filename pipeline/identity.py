@@ -28,6 +28,8 @@ class Identity:
     anchor_next: str | None
     mirrors: tuple[str, ...]
     passphrase_salt: str | None
+    model: str | None = None
+    """The recognition model chosen for this vault: a name of the catalogue, or a folder."""
 
     @property
     def id(self) -> VaultId:
@@ -55,6 +57,7 @@ def read_identity(directory: Path, disk: Disk) -> Identity:
         specs = identity.anchor, identity.anchor_next or identity.anchor
         valid = identity.format == FORMAT and bool(identity.id and all(map(parse_spec, specs)))
         bytes.fromhex(identity.passphrase_salt or "")
+        valid = valid and isinstance(identity.model, str | None)
     except (ValueError, TypeError, KeyError, Malformed, Refused) as error:
         raise Malformed(f"{directory / MARK} is damaged; put it back from a copy") from error
     if not valid:

@@ -19,7 +19,7 @@ from pipeline import devices as sound
 from pipeline import listen as hearing
 from pipeline.capture import Back, Gone
 from pipeline.hear import SpeechProbability
-from pipeline.opening import the_vault
+from pipeline.opening import the_model, the_vault
 from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting
 from pipeline.terminal import Column, Terminal, count, printable, safe
@@ -63,12 +63,12 @@ def listen(options: Namespace) -> int:
     from pipeline.recognise import load
 
     it = Terminal(as_json=options.json)
-    model = models.find(options.model)
+    model = the_model(options)
     recogniser, screen = load(model), it.on_one_screen()
     keeper = InMemory() if options.ephemeral else InVault(_ready(options, screen, recogniser))
     ends = replace(hearing.LIVE, hang_over_ms=options.pause)
     wake = wake_word(options.wake) if options.wake else None
-    request = hearing.Request(options.profile, model.name, options.once, ends, wake)
+    request = hearing.Request(options.profile, models.name_of(model), options.once, ends, wake)
     with _stopping() as stop, _Display(screen) as display:
         keys = _Keys(stop, once=options.once)
         source = sound.Microphone(options.device, stop, keys.muted)

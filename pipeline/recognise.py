@@ -1,8 +1,8 @@
-"""Words out of sound, by Vosk, behind a Protocol that another recogniser can meet.
+"""Words out of sound, by Vosk, behind Protocols that other recognisers meet.
 
 Promises that nothing is downloaded, nothing is printed and nothing is written: the model is loaded
 from the folder named, and Vosk's own messages never reach a terminal or a log. Refuses with
-`NoModel` what is no model, or a damaged one. Another recogniser is another class with `recognise`.
+`NoModel` what is no model, or a damaged one. Another recogniser is another class that `load` knows.
 """
 
 import json
@@ -74,6 +74,10 @@ class Stopped(PipelineError):
 
 def load(model: Path) -> Loaded:
     """Return the recogniser for the model in this folder; raises `NoModel`."""
+    if models.is_moonshine(model):
+        from pipeline.moonshine import Moonshine
+
+        return Moonshine(model)
     return Vosk(model)
 
 
@@ -98,7 +102,7 @@ class Vosk:
         self._began_ms: float | None = None  # on its clock, of the utterance under way
         self._stopped = threading.Event()
         # Vosk loads some damaged models with no more than a message, and fails at the first use.
-        with _overheard() as said_something:
+        with overheard() as said_something:
             try:
                 model = vosk.Model(str(folder))
                 self._ready()
@@ -178,7 +182,7 @@ def _words(result: dict[str, Any], offset_ms: float) -> tuple[Word, ...]:
 
 
 @contextmanager
-def _overheard() -> Iterator[threading.Event]:
+def overheard() -> Iterator[threading.Event]:
     """Keep what is written to the process's stderr from it; the event says whether anything was.
 
     The library writes to descriptor 2 itself, so no Python stream can catch it.

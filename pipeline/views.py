@@ -14,7 +14,7 @@ from pipeline.anchoring import AnchorRow
 from pipeline.artefact import DEFAULT_PROFILE, Meta
 from pipeline.history import Detail, Row
 from pipeline.machine import BAD, OK, WARN, Finding
-from pipeline.model import RATE_HZ
+from pipeline.model import RATE_HZ, Word
 from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.vault import Artefact, Vault
 
@@ -195,7 +195,8 @@ def models(
     it: Terminal,
     known: Sequence["catalogue.Model"],
     installed: Mapping[str, Path],
-    named: Path | None,
+    named: str | None,
+    chosen: str | None,
 ) -> None:
     """Shows the models that can be had, where those installed are, and one named otherwise."""
     if it.as_json:
@@ -209,7 +210,9 @@ def models(
     for folder in installed.values():
         it.say_item("installed:", safe(str(folder)))
     if named:
-        it.say_item("in use, by ANECHOIC_MODEL:", safe(str(named)))
+        it.say_item("in use, by ANECHOIC_MODEL:", safe(named))
+    elif chosen:
+        it.say_item("in use, chosen for this vault:", safe(chosen))
     elif not installed:
         it.say("none is installed; to get one: anechoic model fetch")
 
@@ -240,6 +243,10 @@ def fetched(it: Terminal, folder: Path) -> None:
         it.exact(f"model {safe(folder.name)} is in {safe(str(folder))}")
 
 
+def _confidence(word: Word) -> str:
+    return "-" if word.confidence is None else f"{word.confidence:.2f}"
+
+
 def _line(row: Row) -> tuple[str, ...]:
     meta = row.meta
     return row.interaction.hex(), meta.started_at, f"{row.seconds:.2f}", meta.profile, row.text
@@ -268,7 +275,7 @@ def _tree(it: Terminal, row: Row) -> None:
 
 def _words(it: Terminal, row: Row) -> None:
     cells = [
-        (f"{w.start_ms / 1000:.2f}", f"{w.end_ms / 1000:.2f}", f"{w.confidence:.2f}", w.word)
+        (f"{w.start_ms / 1000:.2f}", f"{w.end_ms / 1000:.2f}", _confidence(w), w.word)
         for w in row.words
     ]
     times = [Column("from s", right=True), Column("to s", right=True), Column("sure", right=True)]

@@ -98,7 +98,7 @@ def test_times_are_in_order_and_within_the_utterance_however_many_went_before(vo
         assert times == sorted(times)
         assert times[0] > 0
         assert times[-1] <= len(pcm) * 1000 // RATE_HZ
-        assert all(0 <= word.confidence <= 1 for word in words)
+        assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in words)
 
 
 @needs_model
