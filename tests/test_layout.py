@@ -31,12 +31,14 @@ pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.rep
 pipeline.livestate pipeline.confirm
 pipeline.logkey
 pipeline.plan pipeline.unfinished
+pipeline.search
+pipeline.index
 pipeline.hear pipeline.write pipeline.logged pipeline.descent
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.recording pipeline.devices pipeline.wake
-pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.search
+pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge
 pipeline.lineage
-pipeline.sources pipeline.models pipeline.artefact
+pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
 pipeline.errors pipeline
