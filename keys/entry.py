@@ -67,15 +67,20 @@ class SealedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An act on one or more interactions: `read`, `disclose` or `discard`; `how` is a kind."""
+    """An act on one or more interactions: `read`, `disclose` or `discard`; `how` is a kind.
+
+    The day (`2026-01-31`, in UTC) is that of the act where it matters, else empty.
+    """
 
     act: str
     how: str
     interactions: tuple[InteractionId, ...]
+    day: str = ""
 
     def format(self) -> str:
-        """Returns `ACT HOW INTERACTION…`."""
-        return " ".join([self.act, self.how, *(i.hex() for i in self.interactions)])
+        """Returns `ACT HOW INTERACTION…`, or `ACT HOW DAY INTERACTION…`."""
+        ids = (i.hex() for i in self.interactions)
+        return " ".join([self.act, self.how, *([self.day] if self.day else []), *ids])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +129,35 @@ class RekeyEntry:
         return f"rekey {self.generation} {self.old.hex()} {self.new.hex()}{second}"
 
 
+@dataclass(frozen=True, slots=True)
+class AnchorEntry:
+    """A way to the root by the user's own act: `how` is `copied`, `used` or `destroyed`.
+
+    A recovery copy was made, was used, or a way is destroyed, by the word of the user alone.
+    """
+
+    how: str
+    way: str
+
+    def format(self) -> str:
+        """Returns `anchor HOW WAY`."""
+        return f"anchor {self.how} {self.way}"
+
+
 def origin_of(vault: VaultId) -> str:
     """Returns the origin of a vault's log, which is also the name of its signing key."""
     return f"anechoic/{vault.hex()}"
 
 
-Entry = Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry | RekeyEntry
+Entry = (
+    Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry | RekeyEntry | AnchorEntry
+)
 NOTED_ACTS = ("read", "disclose", "discard")
+COPIED, USED, DESTROYED = "copied", "used", "destroyed"
 NUMBER_END = 2**63
 """The end of the numbers that entries and receipts hold, so that any language can hold them."""
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WAY = re.compile(r"[a-z][a-z0-9-]*(\+[a-z][a-z0-9-]*)*")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -169,12 +194,15 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
             raise Malformed("an artefact in the log has one parent twice")
         return SealedEntry(label, parse_hash(rest[4]), parents)
     if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
-        return Noted(act, rest[0], tuple(InteractionId(parse_id(word)) for word in rest[1:]))
+        day = rest.pop(1) if _DAY.fullmatch(rest[1]) else ""
+        ids = tuple(InteractionId(parse_id(word)) for word in rest[1:])
+        if ids:
+            return Noted(act, rest[0], ids, day)
     return _parse_signed(act, rest)
 
 
 def _parse_signed(act: str, rest: list[str]) -> Entry:
-    """Parses an entry that vouches for something signed outside the log."""
+    """Parses an entry that vouches for something outside the log, or tells of the anchors."""
     if act == "erase":
         old, new = map(_parse_number, rest[1].split(":"))
         plan = PlanId(parse_id(rest[0]))
@@ -182,6 +210,8 @@ def _parse_signed(act: str, rest: list[str]) -> Entry:
     if act == "confirm":
         epoch = Epoch(_parse_number(rest[1]))
         return ConfirmedEntry(PlanId(parse_id(rest[0])), epoch, parse_hash(rest[2]))
+    if act == "anchor" and rest[0] in {COPIED, USED, DESTROYED} and _WAY.fullmatch(rest[1]):
+        return AnchorEntry(rest[0], rest[1])
     if act == "rekey":
         keys = [parse_hash(word) for word in rest[1:4]]
         return RekeyEntry(_parse_number(rest[0]), *keys)

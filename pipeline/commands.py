@@ -102,7 +102,7 @@ def play(options: Namespace) -> int:
     with acting(vault):
         interaction = vault.resolve(options.id)
         pcm = share.audio(vault, interaction)
-        vault.note("read", "play", [interaction])
+        vault.note_read("play", [interaction])
     share.play(pcm)
     views.played(it, interaction, len(pcm))
     return DONE

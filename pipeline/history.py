@@ -152,5 +152,5 @@ def _logged(vault: Vault, command: str, found: Iterable[Row]) -> list[Row]:
     result = list(found)
     ids = [row.interaction for row in result]
     for start in range(0, len(ids), _READS_A_LINE):
-        vault.note("read", command, ids[start : start + _READS_A_LINE])
+        vault.note_read(command, ids[start : start + _READS_A_LINE])
     return result

@@ -136,7 +136,7 @@ def _recognised(vault: Vault, interaction: InteractionId, recogniser: Recogniser
     try:
         with acting(vault):
             pcm = decode_audio(vault.read(interaction, AUDIO))
-            vault.note("read", "recognise", [interaction])
+            vault.note_read("recognise", [interaction])
         words = recogniser.recognise(pcm)
         with acting(vault):
             write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))

@@ -49,6 +49,7 @@ def now_ms() -> str:
 def acting(vault: Vault, clock: erase.Clock = now, wait_s: float = WAIT_S) -> Iterator[None]:
     """Holds the vault for one act, after settling what a crash has left; raises `Busy`."""
     with locked(vault.directory / "lock", wait_s):
+        vault.clock = clock
         anchoring.follow(vault)
         vault.refresh()
         erase.settle(vault, clock)

@@ -65,6 +65,8 @@ class Vault:
         self.use_anchors(anchor)
         self.sealed, self.capture = directory / "sealed", directory / "capture"
         self.receipts = directory / "receipts"
+        self.clock = lambda: ""
+        """Tells the time in UTC, RFC 3339; `acting` sets it."""
         self.unreadable: set[InteractionId] = set()
         """What was passed over so far, because a sealed file of it is missing or damaged."""
 
@@ -83,8 +85,12 @@ class Vault:
         self.log.refresh()
         self.disk.catch_up()
 
+    def note_read(self, command: str, interactions: Sequence[InteractionId]) -> None:
+        """Logs that the content of interactions was shown by a command, with the day."""
+        self.log.append([Noted("read", command, tuple(interactions), self.clock()[:10])])
+
     def note(self, act: str, how: str, interactions: Sequence[InteractionId]) -> int:
-        """Logs an act on interactions, such as a read; returns the index of the entry."""
+        """Logs an act on interactions, such as a discard; returns the index of the entry."""
         return self.log.append([Noted(act, how, tuple(interactions))])
 
     def bucket(self, interaction: InteractionId) -> Path:

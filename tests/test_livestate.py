@@ -279,7 +279,7 @@ def test_a_draft_of_another_end_of_the_log_is_made_anew(
                 act()
         (draft,) = vault.receipts.iterdir()
         position = Statement.parse(draft.read_bytes()).live_position
-        vault.note("read", "show", [ids[1]])
+        vault.note_read("show", [ids[1]])
     assert problems(vault) == []
     (receipt,) = vault.receipts.iterdir()
     assert verify(receipt.read_bytes()).index == position + 1

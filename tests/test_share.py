@@ -188,7 +188,7 @@ def test_every_read_is_on_record(vault: Vault, only: InteractionId, how: str, re
     with acting(vault, clock):
         read(vault, only)
         last = [entry for _, entry in vault.log.scan()][-1]
-        assert last == Noted("read", how, (only,))
+        assert last == Noted("read", how, (only,), NOON[:10])
         assert how in [command for _, command in history.detail(vault, only).reads]
 
 
