@@ -38,6 +38,13 @@ class Meta:
     """How much sound was lost on the way from the microphone: words may be missing."""
     truncated: bool = False
     """It was cut off while it was spoken, by a crash or a microphone that went away."""
+    processed_at: str = ""
+    """From when its limits count; empty where it was captured without any."""
+    reckoned_at: str = ""
+    """The same as retention reckoned it, should the clock turn out to have been wrong."""
+    audio_limit_s: int | None = None
+    words_limit_s: int | None = None
+    sensitive: bool = False
 
     def encode(self) -> bytes:
         """Returns JSON."""

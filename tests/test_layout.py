@@ -27,8 +27,9 @@ pipeline.session
 pipeline.anchoring pipeline.mirrors
 pipeline.identity
 pipeline.anchors
-pipeline.erase pipeline.assistant pipeline.retention pipeline.audit pipeline.report
-pipeline.livestate pipeline.confirm
+pipeline.retention
+pipeline.erase pipeline.assistant pipeline.audit pipeline.report
+pipeline.livestate pipeline.confirm pipeline.agenda
 pipeline.logkey
 pipeline.plan pipeline.unfinished
 pipeline.search
@@ -38,6 +39,9 @@ pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.recording pipeline.devices pipeline.wake
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge
 pipeline.lineage
+pipeline.limits pipeline.profiles
+pipeline.reckoning pipeline.sensitive
+pipeline.settings
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model

@@ -1,0 +1,144 @@
+"""How long an interaction is kept, decided once, when it is captured; and what has fallen due.
+
+Promises that limits are fixed at capture: settings changed later never lengthen them, and shorten
+them only where the user asked for that. That audio never outlives its words. That nothing falls due
+by a clock that is not believed. Pure; the time is reckoned time (`pipeline/reckoning.py`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from keys.model import InteractionId
+from pipeline.artefact import Meta
+from pipeline.reckoning import LEAP_S, Reckoning, seconds_of, time_of
+from pipeline.sensitive import is_sensitive
+from pipeline.settings import Limit, Limits, Settings, shorter
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is to become of an interaction: its limits, and whether it may be stored at all."""
+
+    limits: Limits
+    sensitive: bool
+    stores: bool
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether its audio may be stored."""
+        return self.stores and self.limits.audio_s != 0
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """One interaction as retention sees it; its repr shows nothing of it."""
+
+    interaction: InteractionId
+    profile: str
+    processed_s: int
+    limits: Limits
+    reckoned_s: int | None = None
+    has_audio: bool = True
+    """Its audio still has a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What has fallen due: whole interactions, and those of which only the audio has."""
+
+    whole: tuple[InteractionId, ...] = ()
+    audio: tuple[InteractionId, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.whole or self.audio)
+
+
+def snapshot(settings: Settings, profile: str, words: Sequence[str]) -> Kept:
+    """Returns what holds for an interaction of this profile, in which these words were said."""
+    policy, sensitive = settings.policy_of(profile), is_sensitive(words, settings.words)
+    of_class = Limits(words_s=policy.sensitive_s if sensitive else None)
+    limits = policy.limits.within(of_class)
+    return Kept(limits, sensitive, policy.stores and limits.words_s != 0)
+
+
+def fixed(meta: Meta, kept: Kept, reckoning: Reckoning) -> Meta:
+    """Returns the meta with its limits, which count from now."""
+    return replace(
+        meta,
+        processed_at=time_of(reckoning.stamp_s),
+        reckoned_at=time_of(reckoning.now_s),
+        audio_limit_s=kept.limits.audio_s,
+        words_limit_s=kept.limits.words_s,
+        sensitive=kept.sensitive,
+    )
+
+
+def row_of(interaction: InteractionId, meta: Meta, *, has_audio: bool) -> Row:
+    """Returns an interaction as retention sees it; without a time of processing, by its start."""
+    ended_s = seconds_of(meta.started_at) + meta.duration_ms // 1000
+    processed_s = seconds_of(meta.processed_at) if meta.processed_at else ended_s
+    reckoned_s = seconds_of(meta.reckoned_at) if meta.reckoned_at else None
+    limits = Limits(meta.audio_limit_s, meta.words_limit_s)
+    return Row(interaction, meta.profile, processed_s, limits, reckoned_s, has_audio)
+
+
+def due(rows: Iterable[Row], settings: Settings, now_s: int) -> Due:
+    """Returns what has fallen due."""
+    rows = list(rows)
+    silent = _silent(rows, settings, now_s)
+    whole, audio = [], []
+    for row in rows:
+        audio_s, words_s = falls_due(row, settings, now_s)
+        if row.profile in silent or (words_s is not None and words_s <= now_s):
+            whole.append(row.interaction)
+        elif row.has_audio and audio_s is not None and audio_s <= now_s:
+            audio.append(row.interaction)
+    return Due(tuple(whole), tuple(audio))
+
+
+def next_due(rows: Iterable[Row], settings: Settings, now_s: int) -> Limit:
+    """Returns when the next of these falls due; None where none ever does."""
+    rows = list(rows)
+    times: list[Limit] = [_quiet_until(settings, *it) for it in _latest(rows, now_s).items()]
+    for row in rows:
+        audio_s, words_s = falls_due(row, settings, now_s)
+        times += [words_s, audio_s if row.has_audio else None]
+    return shorter(*times)
+
+
+def falls_due(row: Row, settings: Settings, now_s: int) -> tuple[Limit, Limit]:
+    """Returns when its audio and its words fall due, in seconds since 1970; None for never."""
+    since_s = _since(row, now_s)
+    limits = row.limits.within(Limits())
+    for it in settings.shortened:
+        if it.profile in {None, row.profile} and since_s <= seconds_of(it.before):
+            limits = limits.within(it.limits)
+    return _after(since_s, limits.audio_s), _after(since_s, limits.words_s)
+
+
+def _since(row: Row, now_s: int) -> int:
+    """Returns from when its limits count: a time far ahead was that of a wrong clock."""
+    is_ahead = row.processed_s > now_s + LEAP_S
+    return row.reckoned_s if is_ahead and row.reckoned_s is not None else row.processed_s
+
+
+def _after(since_s: int, limit: Limit) -> Limit:
+    return None if limit is None else since_s + limit
+
+
+def _latest(rows: Iterable[Row], now_s: int) -> dict[str, int]:
+    latest: dict[str, int] = defaultdict(int)
+    for row in rows:
+        latest[row.profile] = max(latest[row.profile], _since(row, now_s))
+    return latest
+
+
+def _quiet_until(settings: Settings, profile: str, heard_s: int) -> Limit:
+    return _after(heard_s, settings.policy_of(profile).inactive_s)
+
+
+def _silent(rows: Iterable[Row], settings: Settings, now_s: int) -> set[str]:
+    """Returns the children's profiles of which nothing has been heard for too long."""
+    until = {it: _quiet_until(settings, it, at) for it, at in _latest(rows, now_s).items()}
+    return {profile for profile, at_s in until.items() if at_s is not None and at_s <= now_s}

@@ -1,0 +1,290 @@
+"""Retention: the settings of a vault, what may be captured, and the erasure of what has fallen due.
+
+Promises that every interaction enters by `create`, `begin` or `finish` here, which fix its limits
+and let in only what its profile allows; and that `enforce`, which every act on a vault runs first,
+erases all that has fallen due, in one rotation and with one receipt. While nothing is due that
+costs the reading of two small files, whatever the size of the vault. Pure policy is in `limits`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from keys.errors import Erased, Malformed, Tampered
+from keys.model import InteractionId, Slot
+from pipeline import agenda as agendas
+from pipeline import erase, write
+from pipeline.agenda import Agenda
+from pipeline.artefact import AUDIO, META, SETTINGS, TRANSCRIPT, Meta, Transcript
+from pipeline.erase import Clock, Erasure
+from pipeline.errors import NotFound
+from pipeline.limits import Due, Kept, Row, due, falls_due, fixed, next_due, row_of, snapshot
+from pipeline.plan import Plan, make_plan
+from pipeline.reckoning import Reckoning, seconds_of, time_of
+from pipeline.reckoning import begin as first_look
+from pipeline.recording import Recording
+from pipeline.settings import DAY_S, Settings, shorter
+from pipeline.vault import Vault, is_interaction
+
+_REMEMBER_S = 600
+"""The agenda is written again when the reckoned time has gone on by so much."""
+
+Change = Callable[[Settings, str], Settings]
+"""Makes new settings of the present ones and the time; raises `Refused`."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class State:
+    """The settings of a vault, where they lie, and its agenda."""
+
+    settings: Settings
+    owner: InteractionId
+    slot: Slot
+    agenda: Agenda
+    written: Agenda | None
+    """The agenda as it lies there; None where it is lost."""
+
+    @property
+    def now_s(self) -> int:
+        """The time reckoned, in seconds since 1970."""
+        return self.agenda.reckoning.now_s
+
+
+def state_of(vault: Vault, clock: Clock) -> State | None:
+    """Returns the state of retention now; None where nothing was ever set.
+
+    Raises `Tampered` where the settings were there and are not.
+    """
+    owners = vault.owned(SETTINGS)
+    if not owners:
+        if agendas.exists(vault):
+            raise Tampered(
+                "the settings of this vault are missing, so nobody knows what may be kept; bring "
+                "their sealed file back from a copy: `anechoic restore COPY`"
+            )
+        return None
+    (artefact,) = vault.artefacts(owners[-1])
+    settings = Settings.decode(vault.open(artefact).read())
+    known = agendas.load(vault, owners[-1], artefact.slot)
+    seen_s = seconds_of(clock())
+    reckoning = known.reckoning.step(seen_s) if known else _reckoned_anew(vault, settings, seen_s)
+    agenda = Agenda(known.next_s if known else 0, reckoning)
+    return State(settings, owners[-1], artefact.slot, agenda, known)
+
+
+def settings_of(vault: Vault, clock: Clock) -> Settings:
+    """Returns the settings of a vault; raises `Tampered` as `state_of` does."""
+    state = state_of(vault, clock)
+    return state.settings if state else Settings()
+
+
+def change(vault: Vault, make: Change, clock: Clock) -> Settings:
+    """Changes the settings, durable on return; raises what `make` raises.
+
+    1. The new ones are sealed. 2. The agenda says that all must be looked through. 3. The old ones
+    are retired. After a crash the newest hold, and `enforce` retires the others.
+    """
+    state = state_of(vault, clock)
+    reckoning = state.agenda.reckoning if state else first_look(seconds_of(clock()))
+    old = vault.owned(SETTINGS)
+    new = make(state.settings if state else Settings(), time_of(reckoning.stamp_s))
+    owner = write.own(vault, SETTINGS, new.encode())
+    (artefact,) = vault.artefacts(owner)
+    agendas.save(vault, owner, artefact.slot, Agenda(0, reckoning))
+    erase.retire(vault, old, clock)
+    return new
+
+
+def believe(vault: Vault, clock: Clock) -> None:
+    """Takes the clock for right, though it has leapt ahead."""
+    if state := state_of(vault, clock):
+        reckoning = state.agenda.reckoning.believing()
+        _save(vault, replace(state, agenda=Agenda(0, reckoning)))
+
+
+def recheck(vault: Vault, clock: Clock) -> None:
+    """Has the next act look through everything: sealed files have come back that were away."""
+    if state := state_of(vault, clock):
+        _save(vault, replace(state, agenda=Agenda(0, state.agenda.reckoning)))
+
+
+# Capture
+
+
+def create(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> InteractionId | None:
+    """Seals a new interaction as far as its profile allows; None where it allows nothing."""
+    admitted = _admitted(vault, parts, clock)
+    return write.create(vault, admitted) if admitted else None
+
+
+def begin(vault: Vault, meta: Meta, clock: Clock) -> tuple[Recording, Meta] | None:
+    """Begins a recording, with the limits of what it is cut off to; None where it may not be."""
+    state = state_of(vault, clock)
+    if state is None:
+        return write.begin(vault), meta
+    kept = snapshot(state.settings, meta.profile, ())
+    if not kept.has_audio:
+        return None
+    meta = fixed(meta, kept, state.agenda.reckoning)
+    _expect(vault, state, meta)
+    return write.begin(vault), meta
+
+
+def finish(
+    vault: Vault, recording: Recording, parts: Sequence[write.Part], clock: Clock
+) -> InteractionId | None:
+    """Seals a recording as far as its profile allows; None, and it is gone, where nothing is."""
+    admitted = _admitted(vault, parts, clock)
+    if any(kind == AUDIO for kind, _ in admitted):
+        return write.finish(vault, recording, admitted)
+    write.cancel(vault, recording)  # the settings have changed while it was spoken
+    return write.create(vault, admitted) if admitted else None
+
+
+def complete(vault: Vault, interaction: InteractionId, heard: Transcript, clock: Clock) -> None:
+    """Adds the transcript of what was cut off; raises `Erased` where it comes too late.
+
+    If it is sensitive, and the limit for that is over already, the interaction is erased.
+    """
+    if state := state_of(vault, clock):
+        meta = Meta.decode(vault.read(interaction, META))
+        meta = _judged(meta, heard, state.settings)
+        _, words_s = falls_due(
+            row_of(interaction, meta, has_audio=True), state.settings, state.now_s
+        )
+        if words_s is not None and words_s <= state.now_s:
+            erase.erase(vault, make_plan(vault, [interaction], clock()), clock)
+            raise Erased(f"interaction {interaction.hex()} was kept for as long as it may be")
+        _expect(vault, state, meta)
+    write.add(vault, interaction, (TRANSCRIPT, heard.encode()))
+
+
+def _admitted(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> list[write.Part]:
+    """Returns the parts that may be stored, with the limits in the meta; none where none may."""
+    state = state_of(vault, clock)
+    if state is None:
+        return list(parts)
+    content = dict(parts)
+    meta = Meta.decode(content[META])
+    kept = snapshot(state.settings, meta.profile, _words(content.get(TRANSCRIPT)))
+    if not kept.stores:
+        return []
+    meta = fixed(meta, kept, state.agenda.reckoning)
+    _expect(vault, state, meta)
+    admitted = {**content, META: meta.encode()}
+    return [(k, data) for k, data in admitted.items() if k != AUDIO or kept.has_audio]
+
+
+def _words(transcript: bytes | None) -> list[str]:
+    return [it.word for it in Transcript.decode(transcript).words] if transcript else []
+
+
+def _expect(vault: Vault, state: State, meta: Meta) -> None:
+    """Lowers the time of the agenda, durably, to when this will fall due: before it is written."""
+    row = row_of(InteractionId(b""), meta, has_audio=True)
+    next_s = shorter(state.agenda.next_s, next_due([row], state.settings, state.now_s))
+    if next_s != state.agenda.next_s:
+        _save(vault, replace(state, agenda=Agenda(next_s, state.agenda.reckoning)))
+
+
+# Enforcement
+
+
+def enforce(vault: Vault, clock: Clock) -> Erasure | None:
+    """Erases what has fallen due and returns that erasure; the caller holds the lock.
+
+    A crash before the keys are gone leaves the agenda as it is, so the next act does it; after that
+    the receipt is written as for any erasure.
+    """
+    owners = vault.owned(SETTINGS)
+    if not owners:
+        return None
+    if owners[1:]:
+        erase.retire(vault, owners[:-1], clock)
+    state = state_of(vault, clock)
+    assert state is not None, "there are settings"  # noqa: S101 - as looked at above
+    if state.agenda.next_s is not None and state.agenda.next_s <= state.now_s:
+        return _look_through(vault, state, clock)
+    _remember(vault, state)
+    return None
+
+
+def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
+    rows = list(rows_of(vault, state.settings))
+    found = due(rows, state.settings, state.now_s)
+    done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
+    left = [_without(row, found) for row in rows if row.interaction not in found.whole]
+    next_s = next_due(left, state.settings, state.now_s)
+    if vault.unreadable:  # nobody knows when that falls due: look again
+        next_s = shorter(next_s, state.now_s + DAY_S)
+    _save(vault, replace(state, agenda=Agenda(next_s, state.agenda.reckoning)))
+    return done
+
+
+def rows_of(vault: Vault, settings: Settings) -> Iterator[Row]:
+    """Reads the meta of every living interaction; what cannot be read is noted as unreadable."""
+    for _, entry in vault.log.scan_back():
+        if not is_interaction(entry) or vault.is_under_way(entry.interaction):
+            continue
+        audio, words = (vault.ring.is_live(slot) for slot, _ in entry.slots)
+        if words:
+            try:
+                meta = _meta(vault, entry.interaction, settings)
+            except (NotFound, Tampered, Malformed):
+                vault.unreadable.add(entry.interaction)
+                continue
+            yield row_of(entry.interaction, meta, has_audio=audio)
+
+
+def _meta(vault: Vault, interaction: InteractionId, settings: Settings) -> Meta:
+    meta = Meta.decode(vault.read(interaction, META))
+    kinds = {it.kind for it in vault.artefacts(interaction)} if meta.truncated else set()
+    if TRANSCRIPT in kinds:  # it was recognised after its meta was sealed
+        return _judged(meta, Transcript.decode(vault.read(interaction, TRANSCRIPT)), settings)
+    return meta
+
+
+def _judged(meta: Meta, heard: Transcript, settings: Settings) -> Meta:
+    """Returns the meta with the limits that the words make shorter, if they do."""
+    kept: Kept = snapshot(settings, meta.profile, [it.word for it in heard.words])
+    if not kept.sensitive:
+        return meta
+    sensitive_s = settings.policy_of(meta.profile).sensitive_s
+    return replace(meta, sensitive=True, words_limit_s=shorter(meta.words_limit_s, sensitive_s))
+
+
+def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
+    """Makes one plan of whole interactions and of those that lose their audio only."""
+    whole = make_plan(vault, found.whole, requested_at)
+    audio = make_plan(vault, found.audio, requested_at, only_audio=True)
+    rows = {row.interaction: row for row in (*audio.erased, *whole.erased)}
+    disclosed = tuple(dict.fromkeys((*whole.disclosed, *audio.disclosed)))
+    return replace(whole, erased=tuple(rows.values()), disclosed=disclosed)
+
+
+def _without(row: Row, found: Due) -> Row:
+    return replace(row, has_audio=False) if row.interaction in found.audio else row
+
+
+def _remember(vault: Vault, state: State) -> None:
+    """Writes the reckoned time down now and then, and whenever the clock does what it should not.
+
+    Where reckoned time goes slower than the clock, by the clock.
+    """
+    if state.written is None:
+        _save(vault, state)
+        return
+    was, now = state.written.reckoning, state.agenda.reckoning
+    passed_s = max(now.now_s - was.now_s, now.clock_s - was.clock_s)
+    is_odd = now.clock_s < was.clock_s or now.doubted_since_s != was.doubted_since_s
+    if is_odd or passed_s >= _REMEMBER_S:
+        _save(vault, state)
+
+
+def _save(vault: Vault, state: State) -> None:
+    agendas.save(vault, state.owner, state.slot, state.agenda)
+
+
+def _reckoned_anew(vault: Vault, settings: Settings, seen_s: int) -> Reckoning:
+    """Reckons from what was captured, where the agenda is lost: time is not before that."""
+    known = [row.reckoned_s for row in rows_of(vault, settings) if row.reckoned_s is not None]
+    return first_look(max(known)).step(seen_s) if known else first_look(seen_s)
