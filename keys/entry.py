@@ -195,9 +195,8 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
         return SealedEntry(label, parse_hash(rest[4]), parents)
     if act in NOTED_ACTS and KIND.fullmatch(rest[0]) and rest[1:]:
         day = rest.pop(1) if _DAY.fullmatch(rest[1]) else ""
-        ids = tuple(InteractionId(parse_id(word)) for word in rest[1:])
-        if ids:
-            return Noted(act, rest[0], ids, day)
+        if interactions := tuple(InteractionId(parse_id(word)) for word in rest[1:]):
+            return Noted(act, rest[0], interactions, day)
     return _parse_signed(act, rest)
 
 

@@ -65,7 +65,7 @@ class Vault:
         self.use_anchors(anchor)
         self.sealed, self.capture = directory / "sealed", directory / "capture"
         self.receipts = directory / "receipts"
-        self.clock = lambda: ""
+        self.clock: Callable[[], str] = str
         """Tells the time in UTC, RFC 3339; `acting` sets it."""
         self.unreadable: set[InteractionId] = set()
         """What was passed over so far, because a sealed file of it is missing or damaged."""
