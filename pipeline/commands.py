@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keys.errors import Erased
 from keys.receipt import FAILED as NOT_ERASED
-from pipeline import erase, machine, places, proofs, share, views
+from pipeline import erase, machine, places, proofs, share, showing, views
 from pipeline import history as looking
 from pipeline.errors import Refused
 from pipeline.opening import (
@@ -91,7 +91,7 @@ def show(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         found = looking.detail(vault, vault.resolve(options.id))
-    views.detail(it, found)
+    showing.detail(it, found)
     return DONE
 
 

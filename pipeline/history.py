@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from keys.entry import Noted
+from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
 from pipeline.errors import NotFound
 from pipeline.model import Word, plain
+from pipeline.tree import Node, tree_of
 from pipeline.vault import Artefact, Vault
 
 _READS_A_LINE = 64
@@ -64,8 +65,18 @@ class Detail:
     """All that is known of one interaction."""
 
     row: Row
-    reads: tuple[tuple[int, str], ...]
+    reads: tuple["Read", ...]
     disclosures: tuple[Disclosure, ...]
+    lineage: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One showing of content: where the log has it, by which command, and on which day."""
+
+    index: int
+    how: str
+    day: str
 
 
 def rows(vault: Vault, which: Filter) -> Iterator[Row]:
@@ -118,11 +129,18 @@ def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> l
 def detail(vault: Vault, interaction: InteractionId) -> Detail:
     """Returns all that is known of one interaction, logged as read."""
     row = one(vault, interaction, "show")
-    entries = ((index, entry) for index, entry in vault.log.scan() if isinstance(entry, Noted))
-    reads = [(n, e.how) for n, e in entries if e.act == "read" and interaction in e.interactions]
+    reads = sorted(_reads(vault, interaction), key=lambda it: it.index)
     files = [artefact for artefact in row.artefacts if artefact.kind == DISCLOSURE]
     disclosures = tuple(Disclosure.decode(vault.open(file).read()) for file in files)
-    return Detail(row, tuple(reads), disclosures)
+    return Detail(row, tuple(reads), disclosures, tree_of(vault, interaction))
+
+
+def _reads(vault: Vault, interaction: InteractionId) -> Iterator[Read]:
+    for index, entry in vault.log.scan_back():
+        if isinstance(entry, Noted) and entry.act == "read" and interaction in entry.interactions:
+            yield Read(index, entry.how, entry.day)
+        elif isinstance(entry, Created) and entry.interaction == interaction:
+            return
 
 
 @contextlib.contextmanager

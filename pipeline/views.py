@@ -3,7 +3,6 @@
 The shapes of the JSON are the contract of the command line; a change of one is a change of it.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 from keys.model import InteractionId
 from pipeline import logkey
 from pipeline.anchoring import AnchorRow
-from pipeline.artefact import DEFAULT_PROFILE, Meta
-from pipeline.history import Detail, Row
+from pipeline.artefact import DEFAULT_PROFILE
+from pipeline.history import Row
 from pipeline.machine import BAD, OK, WARN, Finding
-from pipeline.model import RATE_HZ, Word
+from pipeline.model import RATE_HZ
 from pipeline.terminal import Column, Terminal, count, local, safe
-from pipeline.vault import Artefact, Vault
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:  # only `model` needs it, and imports it itself
     from pipeline import models as catalogue
@@ -133,28 +132,6 @@ def row_document(row: Row) -> dict[str, object]:
     }
 
 
-def detail(it: Terminal, found: Detail) -> None:
-    """Shows one interaction: words with times, lineage, retention, reads, disclosures."""
-    if it.as_json:
-        it.document(_detail_document(found))
-        return
-    row, meta = found.row, found.row.meta
-    it.print(f"[bold]{safe(row.text)}[/]")
-    it.item("heard ", f"{local(meta.started_at)}, {row.seconds:.2f} s")
-    it.item("for   ", f"profile {safe(meta.profile)}")
-    it.item("from  ", f"{safe(meta.source)} at {meta.offset_ms / 1000:.2f} s")
-    it.item("by    ", safe(meta.recogniser))
-    if meta.truncated or meta.lost_ms:
-        it.item("but   ", _what_is_missing(meta))
-    it.item("kept  ", "until you forget it")
-    it.item("read  ", _reads(found))
-    for gone in found.disclosures:
-        left = f"{gone.kind} to {gone.to}, {local(gone.at)}: {', '.join(gone.fields)} ({gone.why})"
-        it.item("[yellow]left  [/]", safe(left))
-    _tree(it, row)
-    _words(it, row)
-
-
 def played(it: Terminal, interaction: InteractionId, samples: int) -> None:
     """Says what was played."""
     if it.as_json:
@@ -243,10 +220,6 @@ def fetched(it: Terminal, folder: Path) -> None:
         it.exact(f"model {safe(folder.name)} is in {safe(str(folder))}")
 
 
-def _confidence(word: Word) -> str:
-    return "-" if word.confidence is None else f"{word.confidence:.2f}"
-
-
 def _line(row: Row) -> tuple[str, ...]:
     meta = row.meta
     return row.interaction.hex(), meta.started_at, f"{row.seconds:.2f}", meta.profile, row.text
@@ -256,71 +229,6 @@ def _cells(row: Row, *, profiles: bool) -> tuple[str, ...]:
     start = (row.interaction.hex()[:_SHORT], local(row.meta.started_at), f"{row.seconds:.2f}")
     text = row.text or "(cut off; the next `anechoic listen` recognises it)"
     return (*start, row.meta.profile, text) if profiles else (*start, text)
-
-
-def _reads(found: Detail) -> str:
-    times = Counter(how for _, how in found.reads)
-    by = ", ".join(f"{how} {count(number, 'time')}" for how, number in times.items())
-    return safe(f"by {by}; the last in log entry {found.reads[-1][0]}")
-
-
-def _tree(it: Terminal, row: Row) -> None:
-    from rich.tree import Tree
-
-    tree = Tree(f"interaction {row.interaction.hex()}")
-    for artefact in row.artefacts:
-        tree.add(f"{artefact.kind}, slot {artefact.slot}, {artefact.size} bytes sealed")
-    it.out.print(tree)
-
-
-def _words(it: Terminal, row: Row) -> None:
-    cells = [
-        (f"{w.start_ms / 1000:.2f}", f"{w.end_ms / 1000:.2f}", _confidence(w), w.word)
-        for w in row.words
-    ]
-    times = [Column("from s", right=True), Column("to s", right=True), Column("sure", right=True)]
-    it.table([*times, Column("word")], cells)
-
-
-def _what_is_missing(meta: Meta) -> str:
-    cut_off = ["it was cut off while it was spoken"] * meta.truncated
-    lost = [f"{meta.lost_ms} ms of sound were lost on the way"] * bool(meta.lost_ms)
-    return "; ".join(cut_off + lost)
-
-
-def _detail_document(found: Detail) -> dict[str, object]:
-    meta = found.row.meta
-    return {
-        **row_document(found.row),
-        "source": meta.source,
-        "offset_ms": meta.offset_ms,
-        "recogniser": meta.recogniser,
-        "lost_ms": meta.lost_ms,
-        "truncated": meta.truncated,
-        "words": [
-            {"word": w.word, "start_ms": w.start_ms, "end_ms": w.end_ms, "confidence": w.confidence}
-            for w in found.row.words
-        ],
-        "artefacts": [_artefact_document(artefact) for artefact in found.row.artefacts],
-        "retention": "until forgotten",
-        "reads": [{"index": index, "by": how} for index, how in found.reads],
-        "disclosures": [
-            {"kind": d.kind, "to": d.to, "fields": list(d.fields), "why": d.why, "at": d.at}
-            for d in found.disclosures
-        ],
-    }
-
-
-def _artefact_document(artefact: Artefact) -> dict[str, object]:
-    label = artefact.header.label
-    return {
-        "artefact": label.artefact.hex(),
-        "kind": label.kind,
-        "parents": [label.interaction.hex()],
-        "slot": label.slot,
-        "header": artefact.header.hash.hex(),
-        "bytes": artefact.size,
-    }
 
 
 def _model_document(model: "catalogue.Model", installed: Path | None) -> dict[str, object]:

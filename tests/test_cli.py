@@ -189,9 +189,11 @@ def test_show(shell: Shell, ids: list[str]) -> None:
     assert found["text"] == DOCTOR
     assert [word["word"] for word in found["words"]] == DOCTOR.split()
     assert list(found["words"][0]) == ["word", "start_ms", "end_ms", "confidence"]
-    wanted = ["artefact", "kind", "parents", "slot", "header", "bytes"]
+    wanted = ["artefact", "kind", "parents", "slot", "header", "live", "bytes"]
     assert all(list(artefact) == wanted for artefact in found["artefacts"])
-    assert all(artefact["parents"] == [ids[1]] for artefact in found["artefacts"])
+    audio, *others = found["artefacts"]
+    assert audio["parents"] == [ids[1]]
+    assert [it["kind"] for it in others if it["parents"] == [audio["artefact"]]] == ["transcript", "meta"]
     assert [read["by"] for read in found["reads"]] == ["show"]
     assert found["disclosures"] == []
     assert found["retention"] == "until forgotten"

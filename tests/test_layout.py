@@ -20,7 +20,7 @@ pipeline.demo
 pipeline.microphone
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore
-pipeline.ingest pipeline.listen pipeline.select
+pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
 pipeline.history
 pipeline.session
@@ -34,15 +34,17 @@ pipeline.logkey
 pipeline.plan pipeline.unfinished
 pipeline.search
 pipeline.index
-pipeline.hear pipeline.write pipeline.logged pipeline.descent
+pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
-pipeline.recording pipeline.devices pipeline.wake
+pipeline.recording pipeline.devices pipeline.wake pipeline.relief
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge
 pipeline.lineage
 pipeline.limits pipeline.profiles
 pipeline.reckoning pipeline.sensitive
 pipeline.settings
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
+pipeline.supervisor
+pipeline.turn
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
 pipeline.errors pipeline

@@ -189,7 +189,7 @@ def test_every_read_is_on_record(vault: Vault, only: InteractionId, how: str, re
         read(vault, only)
         last = [entry for _, entry in vault.log.scan()][-1]
         assert last == Noted("read", how, (only,), NOON[:10])
-        assert how in [command for _, command in history.detail(vault, only).reads]
+        assert how in [it.how for it in history.detail(vault, only).reads]
 
 
 def test_a_search_that_finds_nothing_reads_nothing_out(vault: Vault, only: InteractionId) -> None:
