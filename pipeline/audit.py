@@ -26,7 +26,7 @@ from keys.note import Checkpoint
 from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
-from pipeline import confirm, descent, logkey
+from pipeline import agenda, confirm, descent, logkey
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.recording import names_held
 from pipeline.unfinished import LATE
@@ -42,6 +42,7 @@ _KNOWN = {
     "capture",
     "receipts",
     DIRECTORY,
+    agenda.FILE,
 }
 _IN_RING = re.compile(r"pages|state-[0-9]{20}")
 _IN_LIVE = re.compile(r"head|level-[0-9]{2}")

@@ -15,12 +15,12 @@ from keys.note import VerifierKey
 from keys.outcome import Outcome, states, trust_in, verify_files
 from keys.verify import GIVEN, NAMED, as_json, explain, steps
 from pipeline import audit as auditing
-from pipeline import logkey, proofs
+from pipeline import logkey, proofs, retention
 from pipeline import restore as restoring
 from pipeline.commands import DONE, FAILED
 from pipeline.errors import Refused
 from pipeline.opening import the_vault, the_vault_if_any
-from pipeline.session import acting
+from pipeline.session import acting, now
 from pipeline.terminal import Terminal
 from pipeline.vault import Vault
 
@@ -75,6 +75,7 @@ def restore(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         found = list(restoring.restore(vault, options.copy))
+        retention.recheck(vault, now)
     proofs.restored(it, found)
     return FAILED if any(row.state == restoring.DAMAGED for row in found) else DONE
 

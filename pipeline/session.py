@@ -20,7 +20,7 @@ from keys.mirror import MARK, MirroredDisk
 from keys.model import ID_SIZE, KEY_SIZE
 from keys.root import Roots
 from keys.secret import Secret
-from pipeline import anchoring, erase
+from pipeline import anchoring, erase, retention
 from pipeline.anchors import check_places, format_spec, parse_spec, ways_of
 from pipeline.errors import Refused
 from pipeline.identity import FORMAT, Identity, read_identity, write_identity
@@ -47,12 +47,16 @@ def now_ms() -> str:
 
 @contextlib.contextmanager
 def acting(vault: Vault, clock: erase.Clock = now, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Holds the vault for one act, after settling what a crash has left; raises `Busy`."""
+    """Holds the vault for one act, after settling what a crash has left; raises `Busy`.
+
+    What has fallen due is erased before the act: nothing can be done with it any more.
+    """
     with locked(vault.directory / "lock", wait_s):
         vault.clock = clock
         anchoring.follow(vault)
         vault.refresh()
         erase.settle(vault, clock)
+        retention.enforce(vault, clock)
         yield
 
 
