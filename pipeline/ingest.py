@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.model import InteractionId
-from pipeline import write
+from pipeline import retention
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
-from pipeline.errors import BadAudio
+from pipeline.errors import BadAudio, Refused
 from pipeline.hear import Finished, hear_all
 from pipeline.model import Heard
 from pipeline.recognise import OnPartial
 from pipeline.recognisers import Recognisers
-from pipeline.session import acting, now_ms
+from pipeline.session import acting, now, now_ms
 from pipeline.sources import find_audio
 from pipeline.vault import Vault
 
@@ -101,6 +101,8 @@ def _seal(vault: Vault, request: Request, path: Path, heard: Heard) -> Sealed:
         (META, meta.encode()),
     ]
     with acting(vault):
-        interaction = write.create(vault, parts)
+        interaction = retention.create(vault, parts, now)
+    if interaction is None:
+        raise Refused(retention.NOTHING)
     seconds = round(heard.duration_ms / 1000, 2)
     return Sealed(interaction, path, seconds, heard.text, heard.start_ms + heard.duration_ms)

@@ -28,6 +28,11 @@ from pipeline.vault import Vault, is_interaction
 _REMEMBER_S = 600
 """The agenda is written again when the reckoned time has gone on by so much."""
 
+NOTHING = (
+    "nothing of this profile may be stored: its words are kept for none, or it is a child's and no "
+    "consent is recorded; `anechoic profile add NAME --child --consent-by WHO` records a guardian's"
+)
+"""What to say where nothing is stored."""
 Change = Callable[[Settings, str], Settings]
 """Makes new settings of the present ones and the time; raises `Refused`."""
 

@@ -15,10 +15,11 @@ from keys.lock import WAIT_S
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot, VaultId
 from keys.sealed import CHUNK_LOG2, SALT_SIZE, Opener, pad_padme, seal
 from keys.secret import Secret, random_secret
-from pipeline import write
+from pipeline import retention, write
 from pipeline.artefact import Meta
+from pipeline.erase import Clock
 from pipeline.recording import Recording
-from pipeline.session import acting
+from pipeline.session import acting, now
 from pipeline.vault import Vault
 
 if TYPE_CHECKING:
@@ -58,19 +59,26 @@ class Keeper(Protocol):
 
 
 class InVault:
-    """Keeps utterances in a vault."""
+    """Keeps utterances in a vault, as far as their profile allows.
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    Where that is words alone, the sound is never written: it lies with the recogniser until the
+    utterance ends, and a crash loses it.
+    """
+
+    def __init__(self, vault: Vault, clock: Clock = now) -> None:
+        self._vault, self._clock = vault, clock
+        self._writes_sound = True
         self._meta: Meta | None = None
         self._recording: Recording | None = None
         self._waiting: list[NDArray[np.int16]] = []
 
     def begin(self, meta: Meta) -> None:
-        self._meta, self._waiting = meta, []
+        self._meta, self._waiting, self._writes_sound = meta, [], True
         self._try_to_record()
 
     def add(self, pcm: "NDArray[np.int16]") -> None:
+        if not self._writes_sound:
+            return
         self._waiting.append(pcm)
         recording = self._recording or self._try_to_record()
         if recording:
@@ -80,9 +88,9 @@ class InVault:
         try:
             if self._recording is None:
                 with self._patiently():
-                    return write.create(self._vault, parts)
+                    return retention.create(self._vault, parts, self._clock)
             with self._patiently():
-                return write.finish(self._vault, self._recording, parts)
+                return retention.finish(self._vault, self._recording, parts, self._clock)
         finally:
             self.close()
 
@@ -96,7 +104,7 @@ class InVault:
 
     def rest(self) -> None:
         """Follows the vault: keys that another process has destroyed leave this one's memory."""
-        with suppress(Busy), acting(self._vault, wait_s=0):
+        with suppress(Busy), acting(self._vault, self._clock, wait_s=0):
             pass
 
     def close(self) -> None:
@@ -107,12 +115,16 @@ class InVault:
     def _try_to_record(self) -> Recording | None:
         assert self._meta is not None, "begin comes first"  # noqa: S101 - the order of calls
         try:
-            with acting(self._vault, wait_s=0):
-                recording = self._recording = write.begin(self._vault)
+            with acting(self._vault, self._clock, wait_s=0):
+                begun = retention.begin(self._vault, self._meta, self._clock)
         except Busy:
             return None
-        recording.start(self._meta, lambda: acting(self._vault, wait_s=0))
-        return recording
+        if begun is None:
+            self._writes_sound, self._waiting = False, []
+            return None
+        self._recording, meta = begun
+        self._recording.start(meta, lambda: acting(self._vault, self._clock, wait_s=0))
+        return self._recording
 
     def _write(self, recording: Recording) -> None:
         waiting, self._waiting = self._waiting, []
@@ -126,7 +138,7 @@ class InVault:
             raise
 
     def _patiently(self) -> AbstractContextManager[None]:
-        return acting(self._vault, wait_s=_PATIENCE * WAIT_S)
+        return acting(self._vault, self._clock, wait_s=_PATIENCE * WAIT_S)
 
 
 class InMemory:
@@ -166,7 +178,7 @@ class InMemory:
             return None
         parts = [(kind, self._open(self._key, data)) for kind, data in self._sealed]
         with acting(vault):
-            interaction = write.create(vault, parts)
+            interaction = retention.create(vault, parts, now)
         self.close()
         return interaction
 

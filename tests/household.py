@@ -163,7 +163,7 @@ def assert_whole(vault: Vault, interaction: InteractionId, text: str) -> None:
 def strangers(vault: Vault, files: Mapping[Path, bytes]) -> set[Path]:
     """Returns those of the files that are none of a vault's with nothing left to settle."""
     base = vault.directory.parent
-    ours = {vault.directory / "vault.json", vault.directory / "lock"}
+    ours = {vault.directory / name for name in ("vault.json", "lock", "agenda")}
     ours |= {vault.directory / "log" / name for name in ("entries", "hashes")}
     state = f"state-{vault.ring.epoch:020}"
     ours |= {vault.directory / "ring" / name for name in ("pages", state)}
