@@ -23,6 +23,7 @@ pipeline.opening pipeline.restore
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
 pipeline.history
+pipeline.skills.use
 pipeline.session
 pipeline.anchoring pipeline.mirrors
 pipeline.identity
@@ -32,6 +33,8 @@ pipeline.erase pipeline.assistant pipeline.audit pipeline.report
 pipeline.livestate pipeline.confirm pipeline.agenda
 pipeline.logkey
 pipeline.plan pipeline.unfinished
+pipeline.skills.asking
+pipeline.disclosures
 pipeline.search
 pipeline.index
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
@@ -45,6 +48,12 @@ pipeline.settings
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
 pipeline.supervisor
 pipeline.turn
+pipeline.skills.catalogue
+pipeline.skills.process
+pipeline.skills.child
+pipeline.skills.configuration
+pipeline.skills.webhook pipeline.skills.home_assistant
+pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
 pipeline.errors pipeline
