@@ -5,14 +5,13 @@ keeps a sealed note of it, so that every later receipt can say what is beyond re
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keys.errors import Erased
 from keys.model import InteractionId
-from pipeline import write
-from pipeline.artefact import AUDIO, DISCLOSURE, Disclosure, decode_audio
+from pipeline.artefact import AUDIO, DISCLOSURE, decode_audio
+from pipeline.disclosures import disclose
 from pipeline.errors import NoAudioDevice, NotFound, Refused
 from pipeline.history import Row
 from pipeline.model import RATE_HZ
@@ -70,26 +69,6 @@ def export_plain(vault: Vault, row: Row, folder: Path, at: str) -> list[Path]:
         *_write_audio(vault, row, folder / f"{name}.wav"),
         _write_text(row, folder / f"{name}.json"),
     ]
-
-
-def disclose(
-    vault: Vault,
-    interaction: InteractionId,
-    how: str,
-    to: str,
-    fields: Sequence[str],
-    why: str,
-    at: str,
-) -> None:
-    """Records, durable on return, that something of an interaction is about to leave.
-
-    The log gets `how` alone, so every later receipt names it; the rest is sealed. Raises `Erased`,
-    and records nothing, where the words are gone.
-    """
-    vault.words_slot(interaction)
-    index = vault.note("disclose", how, [interaction])
-    record = Disclosure(how.replace("-", " "), to, tuple(fields), why, at, index)
-    write.add(vault, interaction, (DISCLOSURE, record.encode()))
 
 
 def _write_audio(vault: Vault, row: Row, target: Path) -> list[Path]:
