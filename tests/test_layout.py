@@ -13,20 +13,26 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = """
-pipeline.cli pipeline.web pipeline.wyoming
+pipeline.cli pipeline.web
+pipeline.wyoming
+pipeline.wyoming_connection
+pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
+pipeline.wyoming_frames pipeline.wyoming_address
 pipeline.checking pipeline.keeping
 pipeline.commands
 pipeline.demo
 pipeline.microphone
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore
+pipeline.opening pipeline.restore pipeline.vocabulary
+pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
-pipeline.history
+pipeline.history pipeline.keep
 pipeline.skills.use
 pipeline.session
+pipeline.recovery
 pipeline.anchoring pipeline.mirrors
-pipeline.identity
+pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
 pipeline.erase pipeline.assistant pipeline.audit pipeline.report

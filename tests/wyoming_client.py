@@ -1,0 +1,156 @@
+"""The real `wyoming` client, and a service for it to talk to, in this process.
+
+The package is imported here alone, because it imports a module that Python warns of. The service
+runs in a thread, at a port of its own, with a parrot for a recogniser and a real vault.
+"""
+
+import asyncio
+import socket
+import threading
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.model import RATE_HZ
+from pipeline.vault import Vault
+from pipeline.wyoming import Service
+from pipeline.wyoming_about import About
+from pipeline.wyoming_address import bound
+from pipeline.wyoming_connection import Limits
+from pipeline.wyoming_hearing import Desk
+from tests.test_listen import Parrot, probability, silence, voice
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # its audioop, as long as Python has one
+    from wyoming.asr import Transcribe, Transcript
+    from wyoming.audio import AudioChunk, AudioStart, AudioStop
+    from wyoming.client import AsyncTcpClient
+    from wyoming.event import Event
+    from wyoming.info import Describe, Info
+    from wyoming.ping import Ping, Pong
+
+__all__ = [
+    "AsyncTcpClient",
+    "AudioChunk",
+    "AudioStart",
+    "AudioStop",
+    "Describe",
+    "Event",
+    "Info",
+    "Ping",
+    "Pong",
+    "Transcribe",
+    "Transcript",
+]
+MODEL = "vosk-model-small-en-us-0.15"
+PIECE = 320  # bytes, 10 ms: what Home Assistant sends at a time
+BRISK = Limits(waiting_s=1.0, idle_s=5.0, ending_s=5.0)
+
+
+def spoken(*words: int, seconds: float = 0.6, pause_s: float = 0.2) -> bytes:
+    """Returns these words of the parrot's phrase as samples, with a pause after each."""
+    blocks = [b for it in words for b in (*voice(it, seconds), *silence(pause_s))]
+    return b"".join(it.pcm.tobytes() for it in blocks if hasattr(it, "pcm"))
+
+
+def samples(pcm: bytes) -> NDArray[np.int16]:
+    return np.frombuffer(pcm, np.int16)
+
+
+@dataclass
+class Running:
+    """A service, what it has told, and where it is."""
+
+    service: Service
+    address: tuple[str, int]
+    told: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+    failure: Exception | None = None
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[AsyncTcpClient]:
+        async with AsyncTcpClient(*self.address, connect_timeout=5, read_timeout=20) as client:
+            yield client
+
+    def plug(self) -> socket.socket:
+        """Returns a connection to send anything over."""
+        return socket.create_connection(self.address, timeout=20)
+
+
+@contextmanager
+def running(
+    vaults: Sequence[Vault | None],
+    limits: Limits = BRISK,
+    new_desk: Callable[[Vault | None], Desk] = lambda it: Desk(Parrot(), it, lambda: probability),
+) -> Iterator[Running]:
+    """Runs a service with a desk for each vault until the block ends."""
+    with bound("tcp://127.0.0.1:0") as listening:
+        desks, told = [new_desk(it) for it in vaults], list[str]()
+        service = Service(listening, desks, About(MODEL, "default"), told.append, limits)
+        it = Running(service, listening.getsockname(), told)
+        thread = threading.Thread(target=_run, args=(it,))
+        thread.start()
+        try:
+            yield it
+        finally:
+            service.drain()
+            thread.join(30)
+        assert not thread.is_alive()
+
+
+def _run(it: Running) -> None:
+    try:
+        it.service.run()
+    except Exception as error:  # noqa: BLE001 - for the test to look at
+        it.failure = error
+    it.ended.set()
+
+
+async def begin(client: AsyncTcpClient, rate_hz: int = RATE_HZ) -> None:
+    await client.write_event(Transcribe(language="en").event())
+    await client.write_event(AudioStart(rate_hz, 2, 1).event())
+
+
+async def send(client: AsyncTcpClient, pcm: bytes, pace_s: float = 0.0) -> None:
+    for at in range(0, len(pcm), PIECE):
+        await client.write_event(AudioChunk(RATE_HZ, 2, 1, pcm[at : at + PIECE]).event())
+        await asyncio.sleep(pace_s)
+
+
+async def stop(client: AsyncTcpClient) -> list[Event]:
+    """Ends the sound; returns all events up to the last of the answer, or to the end."""
+    await client.write_event(AudioStop().event())
+    return await answers(client)
+
+
+async def answers(client: AsyncTcpClient) -> list[Event]:
+    found = []
+    while event := await client.read_event():
+        found.append(event)
+        if event.type == "transcript-stop":
+            break
+    return found
+
+
+async def dictate(it: Running, pcm: bytes) -> list[Event]:
+    """Says something over a connection of its own; returns the whole answer."""
+    async with it.client() as client:
+        await begin(client)
+        await send(client, pcm)
+        return await stop(client)
+
+
+def text_of(events: Sequence[Event]) -> str | None:
+    """Returns the text of the transcript among events, None where there is none."""
+    found = [Transcript.from_event(it).text for it in events if Transcript.is_type(it.type)]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def home(base: Path) -> Path:
+    return base / "vault"
