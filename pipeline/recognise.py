@@ -8,7 +8,7 @@ from the folder named, and Vosk's own messages never reach a terminal or a log. 
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import models
-from pipeline.errors import NoModel, PipelineError
+from pipeline.errors import NoModel, PipelineError, Refused
 from pipeline.model import RATE_HZ, Word
 
 OnPartial = Callable[[str], None]
 """Called with the words so far, each time that they change. It receives speech: show, never log."""
 
 _SLICE_SAMPLES = RATE_HZ // 4  # how often there may be a partial, and how soon `stop` is obeyed
+_UNKNOWN = "[unk]"  # what Vosk hears where none of its vocabulary was said
+_NAMED = 10
 _RENEW_SAMPLES = 30 * 60 * RATE_HZ  # see Vosk._ready
 
 
@@ -72,17 +74,28 @@ class Stopped(PipelineError):
     """The recognition was stopped from outside, as by Ctrl-C, before it had a result."""
 
 
-def load(model: Path) -> Loaded:
-    """Return the recogniser for the model in this folder; raises `NoModel`."""
-    if models.is_moonshine(model):
-        from pipeline.moonshine import Moonshine
+def load(model: Path, vocabulary: Sequence[str] = ()) -> Loaded:
+    """Return the recogniser for the model in this folder, hearing only the vocabulary if any.
 
-        return Moonshine(model)
-    return Vosk(model)
+    Raises `NoModel`, and `Refused` for a vocabulary that the model cannot keep to.
+    """
+    if not models.is_moonshine(model):
+        return Vosk(model, vocabulary)
+    if vocabulary:
+        raise Refused(
+            f"--vocabulary: {models.name_of(model)} has no limited one; take a Vosk model"
+        )
+    from pipeline.moonshine import Moonshine
+
+    return Moonshine(model)
 
 
 class Vosk:
     """A Vosk model loaded from a folder; one utterance at a time.
+
+    With a vocabulary (sentences in lower case) it hears these, and others made of the same words.
+    Where the model has a mark for what is none of them, that is left out; else it becomes the
+    words that are nearest. Raises `Refused` for words that the model does not know.
 
     Raises `NoModel` for a folder that holds no model, or one that Vosk complains about. A limit:
     for some damage, to the files in `conf` for one, Vosk ends the process instead; `models.find`
@@ -91,12 +104,13 @@ class Vosk:
 
     can_be_forked = True  # it has no threads
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vocabulary: Sequence[str] = ()) -> None:
         models.check_shape(folder)
         import vosk
 
         vosk.SetLogLevel(-1)
-        self._new: Callable[[], Any] = lambda: vosk.KaldiRecognizer(model, RATE_HZ)
+        self._new: Callable[[], Any] = lambda: vosk.KaldiRecognizer(model, RATE_HZ, *grammar)
+        grammar: list[str] = []
         self._kaldi: Any = None
         self._heard_samples = 0
         self._began_ms: float | None = None  # on its clock, of the utterance under way
@@ -113,6 +127,9 @@ class Vosk:
                 f"{folder}: expected a model that Vosk can load, found a damaged or foreign one; "
                 "run: anechoic model fetch"
             )
+        if vocabulary:
+            grammar.append(_grammar(model, folder, vocabulary))
+            self.abandon()
 
     def recognise(
         self, pcm: NDArray[np.int16], on_partial: OnPartial | None = None
@@ -142,7 +159,10 @@ class Vosk:
         self._kaldi.AcceptWaveform(pcm.tobytes())
 
     def so_far(self) -> str:
-        return str(json.loads(self._kaldi.PartialResult())["partial"]) if self._kaldi else ""
+        if not self._kaldi:
+            return ""
+        partial = str(json.loads(self._kaldi.PartialResult())["partial"])
+        return " ".join(word for word in partial.split() if word != _UNKNOWN)
 
     def finish(self) -> tuple[Word, ...]:
         if self._began_ms is None:
@@ -178,7 +198,26 @@ def _words(result: dict[str, Any], offset_ms: float) -> tuple[Word, ...]:
             float(word["conf"]),
         )
         for word in result.get("result", [])
+        if word["word"] != _UNKNOWN
     )
+
+
+def _grammar(model: Any, folder: Path, vocabulary: Sequence[str]) -> str:  # noqa: ANN401 - Vosk's
+    """Return a vocabulary as Vosk takes it; raises `Refused`."""
+    if not models.can_be_limited(folder):
+        raise Refused(
+            f"--vocabulary: expected a model whose vocabulary can be limited (HCLr.fst), found "
+            f"{folder.name}, which has a fixed one; take one of Vosk's small models"
+        )
+    words = dict.fromkeys(word for sentence in vocabulary for word in sentence.split())
+    if foreign := [word for word in words if model.vosk_model_find_word(word) < 0]:
+        named = ", ".join(foreign[:_NAMED]) + ", …" * (len(foreign) > _NAMED)
+        raise Refused(
+            f"--vocabulary: expected words that {folder.name} knows, found {len(foreign)} that it "
+            f"does not: {named}; write them as they are spoken, or take them out"
+        )
+    mark = [_UNKNOWN] * (model.vosk_model_find_word(_UNKNOWN) >= 0)
+    return json.dumps([*vocabulary, *mark])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -41,12 +41,12 @@ class Recognisers:
     they do; if this process is killed, they end by themselves. Raises `NoModel`, `Refused`.
     """
 
-    def __init__(self, model: Path, jobs: int = 1) -> None:
+    def __init__(self, model: Path, jobs: int = 1, vocabulary: Sequence[str] = ()) -> None:
         if jobs < 1:
             raise Refused(f"jobs: expected at least 1, found {jobs}")
         self.limit = 2 * jobs
         """How many utterances may wait or be worked on: each is up to a megabyte."""
-        self._load, self._jobs = partial(load, model), jobs
+        self._load, self._jobs = partial(load, model, vocabulary), jobs
         self._all: list[Loaded | _Process] = []
         self._idle: SimpleQueue[Recogniser] = SimpleQueue()
         self._threads = ThreadPoolExecutor(jobs, "recogniser")
