@@ -9,30 +9,28 @@ samples. What becomes of the sound is the keeper's; what is shown of it is the d
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keys.errors import Erased
 from keys.model import InteractionId
-from pipeline import write
-from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, decode_audio, encode_audio
+from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
 from pipeline.capture import Back, Block, Gone, Source
 from pipeline.hear import SpeechProbability
 from pipeline.model import RATE_HZ, Utterance, Word
-from pipeline.recognise import LiveRecogniser, Recogniser
+from pipeline.recognise import LiveRecogniser
+from pipeline.relief import Baton
 from pipeline.safekeeping import Keeper
-from pipeline.segment import CHUNK_SAMPLES, Endpointing, Segmenter
-from pipeline.session import acting
-from pipeline.vault import Vault
+from pipeline.segment import CHUNK_MS, CHUNK_SAMPLES, Endpointing, Segmenter
 from pipeline.wake import WakeWord
 
 LIVE = Endpointing(hang_over_ms=416)
 """Sealed half a second after the end of speech, with what hearing the end and sealing take."""
 _PARTIAL_CHUNKS = 4  # 128 ms: how often the words may change
 _AWAKE_CHUNKS = 5 * RATE_HZ // CHUNK_SAMPLES  # so long somebody may wait after the wake word
-_LOOK_BACK = 256  # interactions; those cut off are among the newest
+_PRE_ROLL = {False: RATE_HZ // 2, True: 2 * RATE_HZ}  # samples; True: a wake word is in them
+_FIRST = Baton()
 
 Wall = Callable[[], datetime]
 
@@ -81,7 +79,14 @@ class Asleep:
     """Nothing is heard until the wake word is said (again)."""
 
 
-Heard = Sound | Partial | Said | Dropped | Woken | Asleep | Gone | Back
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The last event of a turn that was over: what the next listener has to know."""
+
+    baton: Baton
+
+
+Heard = Sound | Partial | Said | Dropped | Woken | Asleep | Left | Gone | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,16 @@ def listen(
     probability: SpeechProbability,
     request: Request,
     wall: Wall = lambda: datetime.now(UTC),
+    is_over: Callable[[], bool] = lambda: False,
+    baton: Baton = _FIRST,
 ) -> Iterator[Heard]:
     """Yields what happens until the source ends; the utterance under way then is completed.
 
+    Once it `is_over`, it ends with `Left` as soon as nobody speaks, or where a long speech is cut;
+    at once when what is being said was forgotten. It begins as the `baton` of the last one says.
     Raises what stops it: `StateUnknown` when the disk fails, `NoAudioDevice` when it never began.
     """
-    listener = _Listener(source, keeper, recogniser, probability, request, wall)
+    listener = _Listener(source, keeper, recogniser, probability, request, wall, is_over, baton)
     try:
         for event in listener.events():
             yield event
@@ -117,32 +126,6 @@ def listen(
     finally:
         keeper.close()
         recogniser.abandon()
-
-
-def complete(vault: Vault, recogniser: Recogniser) -> list[InteractionId]:
-    """Gives the newest interactions that were cut off the transcripts they lack; returns them."""
-    with acting(vault):
-        newest = islice(vault.interactions(), _LOOK_BACK)
-        lacking = [it for it in newest if _lacks_transcript(vault, it)]
-    return [it for it in lacking if _recognised(vault, it, recogniser)]
-
-
-def _lacks_transcript(vault: Vault, interaction: InteractionId) -> bool:
-    kinds = {a.kind for a in vault.artefacts(interaction) if vault.is_live(a)}
-    return kinds >= {AUDIO, META} and TRANSCRIPT not in kinds
-
-
-def _recognised(vault: Vault, interaction: InteractionId, recogniser: Recogniser) -> bool:
-    try:
-        with acting(vault):
-            pcm = decode_audio(vault.read(interaction, AUDIO))
-            vault.note_read("recognise", [interaction])
-        words = recogniser.recognise(pcm)
-        with acting(vault):
-            write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))
-    except Erased:  # while it was recognised
-        return False
-    return True
 
 
 @dataclass(slots=True, repr=False)
@@ -166,6 +149,8 @@ class _Listener:
         probability: SpeechProbability,
         request: Request,
         wall: Wall,
+        is_over: Callable[[], bool],
+        baton: Baton,
     ) -> None:
         self._source, self._keeper, self._recogniser = source, keeper, recogniser
         self._probability, self._request, self._wall = probability, request, wall
@@ -173,26 +158,41 @@ class _Listener:
         self._rest = np.zeros(0, np.int16)
         self._take: _Take | None = None
         self._idle = 0  # samples since somebody spoke, or the keeper rested
-        self._awake = 0  # chunks for which an utterance may still begin
+        self._awake = _AWAKE_CHUNKS if baton.is_awake else 0  # an utterance may still begin
+        self._silence = -(-request.endpointing.hang_over_ms // CHUNK_MS)
+        self._deaf = self._silence if baton.is_deaf else 0  # chunks of silence still to come
+        self._is_over = is_over
+        self._left: Baton | None = None
+        self._at_s = baton.until_s  # when the end of the last block came
+        self._quiet = 0  # samples that the next one may hear too, as its pre-roll
 
     def events(self) -> Iterator[Heard]:
-        if self._request.wake:
+        if self._request.wake and not self._awake:
             yield Asleep()
         for event in self._source.events():
             if isinstance(event, Block):
                 yield from self._block(event)
+                if self._left:
+                    yield Left(self._left)
+                    return
             else:
                 yield from self._break_off(truncated=isinstance(event, Gone))
                 yield event
         yield from self._break_off(truncated=False)
+        if self._is_over():  # while the microphone was away
+            yield Left(self._baton(unheard=0))
 
     def _block(self, block: Block) -> Iterator[Heard]:
         if self._take:
             self._take.lost_ms += block.lost_ms
+        self._at_s = block.at_s
         sound = np.concatenate([self._rest, block.pcm])
         whole = len(sound) - len(sound) % CHUNK_SAMPLES
-        for chunk in sound[:whole].reshape(-1, CHUNK_SAMPLES):
+        for number, chunk in enumerate(sound[:whole].reshape(-1, CHUNK_SAMPLES), 1):
             yield from self._chunk(chunk)
+            if self._is_over() and (self._take is None or self._take.is_forgotten):
+                self._left = self._baton(unheard=len(sound) - number * CHUNK_SAMPLES)
+                return
         self._rest = sound[whole:]
         self._idle = 0 if self._take else self._idle + len(block.pcm)
         if self._idle >= RATE_HZ:
@@ -200,8 +200,24 @@ class _Listener:
             self._keeper.rest()
         yield Sound(block.pcm, self._take is not None, block.lost_ms)
 
+    def _baton(self, *, unheard: int) -> Baton:
+        """Returns what the next one has to know; `unheard` samples came and were not looked at."""
+        speech = self._segmenter.open_utterance
+        if speech is None:
+            unheard += min(self._quiet, _PRE_ROLL[self._request.wake is not None])
+        elif self._take is None:  # behind a cut
+            unheard += len(speech.pcm)
+        return Baton(
+            self._at_s - unheard / RATE_HZ,
+            is_deaf=self._take is not None or self._deaf > 0,
+            is_awake=self._awake > 0 or (speech is not None and self._take is None),
+        )
+
     def _chunk(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:
-        if self._request.wake and not self._take:
+        if self._deaf:
+            is_voice = self._probability(chunk) >= self._request.endpointing.end
+            self._deaf = self._silence if is_voice else self._deaf - 1
+        elif self._request.wake and not self._take:
             yield from self._wait(self._request.wake, chunk)
         else:
             yield from self._hear(chunk)
@@ -212,23 +228,27 @@ class _Listener:
         if self._awake == 0 and said:
             self._awake = _AWAKE_CHUNKS
             self._segmenter.flush()
+            self._quiet = 0
             yield Woken()
         elif self._awake:
             self._awake -= 1
             yield from self._hear(chunk)
             if self._awake == 0 and not self._take:
                 yield Asleep()
+        else:
+            self._quiet += CHUNK_SAMPLES
 
     def _hear(self, chunk: NDArray[np.int16]) -> Iterator[Heard]:
         done = self._segmenter.feed(chunk, self._probability(chunk))
         if self._take is None:
+            self._quiet += CHUNK_SAMPLES
             if self._segmenter.speaking:
                 self._open()
             return
         yield from self._go_on(self._take, chunk)
         if done or not self._segmenter.speaking:
             yield from self._close(self._take, done)
-        if done and self._segmenter.speaking:  # it was too long and has been cut
+        if done and self._segmenter.speaking and not self._is_over():  # too long, and cut
             self._open()
 
     def _open(self) -> None:
@@ -279,7 +299,7 @@ class _Listener:
     def _close(
         self, take: _Take, done: Utterance | None, *, truncated: bool = False
     ) -> Iterator[Heard]:
-        self._take = None
+        self._take, self._quiet = None, self._silence // 2 * CHUNK_SAMPLES if done else 0
         is_said = False
         for event in self._end(take, done, truncated=truncated):
             is_said = is_said or isinstance(event, Said)

@@ -1,7 +1,7 @@
 """What this machine does with memory and disks that weakens an erasure, and what to do about it.
 
-Looks only; changes nothing but, in `harden`, this process. Every finding says what was found and
-what to do. A new weakness that others have met belongs here, with its remedy.
+Looks only; changes nothing but, in `harden` and `lock_memory`, this process. Every finding says
+what was found and what to do. A new weakness that others have met belongs here, with its remedy.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ from pathlib import Path
 
 OK, WARN, BAD = "ok", "warn", "bad"
 _PR_SET_DUMPABLE = 4
+_LOCK_ALL = 1 | 2 | 4  # MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT: what is never touched costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,21 @@ def harden() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def lock_memory() -> bool:
+    """Keeps the memory of this process out of swap where that is allowed; tells whether it is.
+
+    Only where there is no limit: under one, a program that grows would be refused its memory.
+    """
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    if limit != resource.RLIM_INFINITY and os.geteuid() != 0:
+        return False
+    return bool(ctypes.CDLL(None).mlockall(_LOCK_ALL) == 0)
 
 
 def swap(table: Path = Path("/proc/swaps")) -> Finding:

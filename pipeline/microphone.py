@@ -5,24 +5,30 @@ was said stays above it. In a pipe there is a line for each interaction, as `ing
 and nothing spoken goes anywhere else. Ctrl-C once completes what is being said; twice gives it up.
 """
 
-import contextlib
-import signal
+import os
+import select
 import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pipeline import devices as sound
 from pipeline import listen as hearing
+from pipeline import models, places, supervisor
 from pipeline.capture import Back, Gone
+from pipeline.completing import complete
 from pipeline.hear import SpeechProbability
-from pipeline.opening import the_model, the_vault
-from pipeline.safekeeping import InMemory, InVault
-from pipeline.session import acting
+from pipeline.opening import asked_before, the_model, the_vault
+from pipeline.relief import Baton, Relief
+from pipeline.safekeeping import InMemory, InVault, Keeper
+from pipeline.session import AskPassphrase, acting
 from pipeline.terminal import Column, Terminal, count, printable, safe
+from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
 from pipeline.wake import wake_word
 
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 DONE = 0
 _LISTEN_S = 0.4
 _METER, _FLOOR_DB = "▁▂▃▄▅▆▇█", -60.0
-_REDRAW_S = 0.1
+_REDRAW_S, _KEYS_S = 0.1, 0.05
 _SHORT = 8
 _INAUDIBLE = 16  # 66 dB below full scale, at its loudest
 _LEAST_PARTIAL, _BESIDE_PARTIAL = 10, 20
@@ -58,35 +64,70 @@ def devices(options: Namespace) -> int:
 
 
 def listen(options: Namespace) -> int:
-    """Listens at a microphone until Ctrl-C."""
-    from pipeline import models
+    """Listens at a microphone until Ctrl-C.
+
+    What holds speech or a key is a worker; this process has no more than the model.
+    """
+    load, is_shared = _loader(the_model(options))
+    ask = None if options.ephemeral else asked_before(options)
+    work = partial(_listen, options, load, ask)
+    return supervisor.supervise(work, places.vault_directory(options.vault), fork=is_shared)
+
+
+def _loader(model: Path, words: tuple[str, ...]) -> "tuple[Callable[[], Loaded], bool]":
+    """Returns what gives a worker its recogniser, and whether that is loaded, to be shared."""
     from pipeline.recognise import load
 
-    it = Terminal(as_json=options.json)
-    model = the_model(options)
-    recogniser, screen = load(model), it.on_one_screen()
-    keeper = InMemory() if options.ephemeral else InVault(_ready(options, screen, recogniser))
-    ends = replace(hearing.LIVE, hang_over_ms=options.pause)
-    wake = wake_word(options.wake) if options.wake else None
-    request = hearing.Request(options.profile, models.name_of(model), options.once, ends, wake)
-    with _stopping() as stop, _Display(screen) as display:
-        keys = _Keys(stop, once=options.once)
-        source = sound.Microphone(options.device, stop, keys.muted)
-        for event in hearing.listen(source, keeper, recogniser, _detector(), request):
+    recogniser = load(model, words)  # also where it cannot be shared: a bad model is found here
+    if supervisor.CAN_FORK and recogniser.can_be_forked:
+        return lambda: recogniser, True
+    return partial(load, model, words), False
+
+
+def _listen(
+    options: Namespace, load: "Callable[[], Loaded]", ask: AskPassphrase | None, turn: Turn
+) -> int:
+    """Listens for one turn."""
+    screen, recogniser = Terminal(as_json=options.json).on_one_screen(), load()
+    keeper: Keeper = InMemory()
+    if not options.ephemeral:
+        vault = the_vault(options, screen, ask)
+        keeper = InVault(vault)
+        if turn.is_first:
+            _settle(vault, screen, recogniser)
+    keys, request, detector = _Keys(turn, once=options.once), _request(options), _detector()
+    microphone = sound.Microphone(options.device, turn.stop, keys.muted, turn.over)
+    source = Relief(microphone, turn, keys.muted.set)
+    baton, left = source.take_over(), None
+    if not turn.began.is_set():  # it was told to stop before
+        return DONE
+    with _Display(screen, named=not turn.is_first) as display, keys:
+        for event in hearing.listen(
+            *(source, keeper, recogniser, detector, request), is_over=turn.over.is_set, baton=baton
+        ):
+            left = event.baton if isinstance(event, hearing.Left) else None
             display.show(event, source.name)
             if isinstance(keeper, InMemory) and keys.take_keep():
                 _keep(keeper, options, screen)
-    return DONE
+    if left is None or turn.stop.is_set():
+        return DONE
+    turn.leave(replace(left, is_muted=keys.muted.is_set()).encode())
+    return RELIEVED
 
 
-def _ready(options: Namespace, it: Terminal, recogniser: "Loaded") -> Vault:
-    """Returns the vault with nothing left to settle, so that what is wrong shows before speech."""
-    vault = the_vault(options, it)
+def _request(options: Namespace) -> hearing.Request:
+    ends = replace(hearing.LIVE, hang_over_ms=options.pause)
+    wake = wake_word(options.wake) if options.wake else None
+    name = models.name_of(the_model(options))
+    return hearing.Request(options.profile, name, options.once, ends, wake)
+
+
+def _settle(vault: Vault, it: Terminal, recogniser: "Loaded") -> None:
+    """Leaves nothing in the vault to settle, so that what is wrong shows before speech."""
     with acting(vault):
         pass
-    if found := hearing.complete(vault, recogniser):
+    if found := complete(vault, recogniser):
         it.say(f"{count(len(found), 'utterance')} cut off earlier: recognised now")
-    return vault
 
 
 def _keep(keeper: InMemory, options: Namespace, it: Terminal) -> None:
@@ -112,32 +153,24 @@ def _detector() -> SpeechProbability:
     return probability
 
 
-@contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Makes the first Ctrl-C, or a polite request to end, set an event; the next one interrupts."""
-    stop = threading.Event()
-
-    def handle(number: int, _: object) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {it: signal.signal(it, handle) for it in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class _Keys:
     """What is typed on a terminal, a line each: Enter ends `--once`, m mutes, k keeps."""
 
-    def __init__(self, stop: threading.Event, *, once: bool) -> None:
-        self.muted, self._keep = threading.Event(), threading.Event()
-        self._stop, self._once = stop, once
-        if sys.stdin.isatty():
-            threading.Thread(target=self._read, daemon=True).start()
+    def __init__(self, turn: Turn, *, once: bool) -> None:
+        self.muted, self._keep, self._closed = (threading.Event() for _ in range(3))
+        self._turn, self._once = turn, once
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        if sys.stdin is not None and sys.stdin.isatty():
+            self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Reads nothing any more: what is typed from here on is for the next turn."""
+        self._closed.set()
+        if self._reader.is_alive() and sys.platform != "win32":
+            self._reader.join()
 
     def take_keep(self) -> bool:
         """Tells, once for each time, whether the last utterance shall be kept."""
@@ -146,14 +179,21 @@ class _Keys:
         return was_set
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            word = line.strip().lower()
+        for word in self._lines():
             if word == "m":
                 (self.muted.clear if self.muted.is_set() else self.muted.set)()
+                self._turn.leave(Baton(is_muted=self.muted.is_set()).encode())
             elif word == "k":
                 self._keep.set()
             elif self._once:
-                self._stop.set()
+                self._turn.stop.set()
+
+    def _lines(self) -> Iterator[str]:
+        while not self._closed.is_set():
+            if sys.platform == "win32" or select.select([sys.stdin], [], [], _KEYS_S)[0]:
+                if not (line := os.read(sys.stdin.fileno(), 1024)):
+                    return
+                yield line.decode(errors="replace").strip().lower()
 
 
 @dataclass(slots=True)
@@ -196,7 +236,7 @@ class _Display:
                 self.it.say(event.why)
         elif isinstance(event, hearing.Woken | hearing.Asleep):
             self.partial, self.asleep = "", isinstance(event, hearing.Asleep)
-        else:
+        elif isinstance(event, Gone | Back):
             self._away(event)
         self._draw(at_once=not isinstance(event, hearing.Sound))
 

@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from keys.durable import RealDisk
@@ -14,7 +15,7 @@ from keys.errors import AnchorFailure, KeysError
 from pipeline import models, places
 from pipeline.errors import Refused
 from pipeline.identity import read_identity, write_identity
-from pipeline.session import acting, create_vault, exists, open_vault
+from pipeline.session import AskPassphrase, acting, create_vault, exists, open_vault
 from pipeline.terminal import Terminal, safe
 from pipeline.vault import Vault
 
@@ -31,14 +32,27 @@ def apart(options: Namespace) -> tuple[Path, Path]:
     return directory, anchors
 
 
-def the_vault(options: Namespace, it: Terminal) -> Vault:
-    """Opens the vault of these options, or makes it where there is none yet."""
+def the_vault(options: Namespace, it: Terminal, ask: AskPassphrase | None = None) -> Vault:
+    """Opens the vault of these options, or makes it where there is none yet.
+
+    A passphrase is asked for unless it was `asked_before`.
+    """
     directory, anchors = apart(options)
     if exists(directory):
-        return open_vault(directory, anchors, _ask_passphrase)
+        return open_vault(directory, anchors, ask or _ask_passphrase)
     vault = create_vault(directory, anchors)
     it.say(safe(f"made a new vault in {directory}, its anchor in {anchors}"))
     return vault
+
+
+def asked_before(options: Namespace) -> AskPassphrase:
+    """Asks for the vault's passphrase, if it has one, and returns what gives it again and again.
+
+    Processes that open the vault later are forked from one that was asked, or are sent it.
+    """
+    directory = places.vault_directory(options.vault)
+    is_needed = exists(directory) and read_identity(directory, RealDisk()).passphrase_salt
+    return partial(bytearray, _ask_passphrase() if is_needed else b"")
 
 
 def the_model(options: Namespace) -> Path:

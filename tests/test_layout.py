@@ -23,7 +23,7 @@ pipeline.commands
 pipeline.demo
 pipeline.microphone
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore pipeline.vocabulary pipeline.vocabulary
+pipeline.opening pipeline.restore pipeline.vocabulary
 pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping

@@ -20,6 +20,7 @@ from pipeline import history, write
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, decode_audio
 from pipeline.audit import audit
 from pipeline.capture import Back, Block, Event, Gone
+from pipeline.completing import complete
 from pipeline.errors import NotFound
 from pipeline.listen import (
     LIVE,
@@ -31,7 +32,6 @@ from pipeline.listen import (
     Said,
     Sound,
     Woken,
-    complete,
     listen,
 )
 from pipeline.model import RATE_HZ, Word

@@ -1,0 +1,44 @@
+"""Recognising what was cut off: utterances that were recovered without a transcript.
+
+Promises that only the newest interactions are looked at, and that one forgotten meanwhile gets
+nothing. Settling, which every command does, recovers the sound and loads no model; this is for who
+has one.
+"""
+
+from itertools import islice
+
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline import write
+from pipeline.artefact import AUDIO, META, TRANSCRIPT, Transcript, decode_audio
+from pipeline.recognise import Recogniser
+from pipeline.session import acting
+from pipeline.vault import Vault
+
+_LOOK_BACK = 256  # interactions; those cut off are among the newest
+
+
+def complete(vault: Vault, recogniser: Recogniser) -> list[InteractionId]:
+    """Gives the newest interactions that were cut off the transcripts they lack; returns them."""
+    with acting(vault):
+        newest = islice(vault.interactions(), _LOOK_BACK)
+        lacking = [it for it in newest if _lacks_transcript(vault, it)]
+    return [it for it in lacking if _recognised(vault, it, recogniser)]
+
+
+def _lacks_transcript(vault: Vault, interaction: InteractionId) -> bool:
+    kinds = {a.kind for a in vault.artefacts(interaction) if vault.is_live(a)}
+    return kinds >= {AUDIO, META} and TRANSCRIPT not in kinds
+
+
+def _recognised(vault: Vault, interaction: InteractionId, recogniser: Recogniser) -> bool:
+    try:
+        with acting(vault):
+            pcm = decode_audio(vault.read(interaction, AUDIO))
+            vault.note_read("recognise", [interaction])
+        words = recogniser.recognise(pcm)
+        with acting(vault):
+            write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))
+    except Erased:  # while it was recognised
+        return False
+    return True
