@@ -14,7 +14,15 @@ from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
 from pipeline import erase, write
 from pipeline.agenda import Agenda
-from pipeline.artefact import AUDIO, META, SETTINGS, TRANSCRIPT, Meta, Transcript
+from pipeline.artefact import (
+    AUDIO,
+    DEFAULT_PROFILE,
+    META,
+    SETTINGS,
+    TRANSCRIPT,
+    Meta,
+    Transcript,
+)
 from pipeline.erase import Clock, Erasure
 from pipeline.errors import NotFound
 from pipeline.limits import Due, Kept, Row, due, falls_due, fixed, next_due, row_of, snapshot
@@ -104,6 +112,29 @@ def believe(vault: Vault, clock: Clock) -> None:
     if state := state_of(vault, clock):
         reckoning = state.agenda.reckoning.believing()
         _save(vault, replace(state, agenda=Agenda(0, reckoning)))
+
+
+def doubt(vault: Vault, clock: Clock) -> str | None:
+    """Says that the clock is doubted, and what to do; None where it is not."""
+    state = state_of(vault, clock)
+    if state is None or not state.agenda.reckoning.is_doubted:
+        return None
+    return (
+        f"the clock says {time_of(state.agenda.reckoning.clock_s)}, and was at "
+        f"{time_of(state.now_s)} when it was last seen: nothing falls due by such a leap until the "
+        "clock has gone on from there for a day; if it is right, `anechoic retention set "
+        "--believe-clock`; if not, set it right"
+    )
+
+
+def profile_of(vault: Vault, clock: Clock, device: str) -> str:
+    """Returns the profile that a microphone hears, by its whole name; else the default one."""
+    return settings_of(vault, clock).of_device(device) or DEFAULT_PROFILE
+
+
+def stores(vault: Vault, clock: Clock, profile: str) -> bool:
+    """Tells whether anything of a profile may be stored; `NOTHING` says why not."""
+    return settings_of(vault, clock).policy_of(profile).stores
 
 
 def recheck(vault: Vault, clock: Clock) -> None:
