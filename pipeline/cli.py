@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from pipeline.cli_terms import add_terms
 from pipeline.errors import defect
 
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
@@ -22,6 +23,7 @@ _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
+    **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
 _BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended
@@ -307,6 +309,7 @@ def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     use = _add(acts, "use", "choose the model that this vault is heard with")
     use.add_argument("name", nargs="?", metavar="NAME|PATH", help="without: whatever is installed")
     _add_keeping(commands)
+    add_terms(commands, _add)
     _add(commands, "demo", "the whole story on the samples, in a minute")
 
 

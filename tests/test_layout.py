@@ -18,7 +18,7 @@ pipeline.wyoming
 pipeline.wyoming_connection
 pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
 pipeline.wyoming_frames pipeline.wyoming_address
-pipeline.checking pipeline.keeping
+pipeline.checking pipeline.keeping pipeline.terms
 pipeline.commands
 pipeline.demo
 pipeline.microphone
@@ -62,7 +62,7 @@ pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
-pipeline.errors pipeline
+pipeline.errors pipeline pipeline.cli_terms
 keys.verify
 keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments
