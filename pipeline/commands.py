@@ -48,10 +48,12 @@ def ingest(options: Namespace) -> int:
     from pipeline.ingest import Request
     from pipeline.listening import ingesting
     from pipeline.recognisers import Recognisers
+    from pipeline.vocabulary import vocabulary
 
     it = Terminal(as_json=options.json)
     model = the_model(options)
-    with Recognisers(model, options.jobs) as recognisers:  # before a key is in memory: they fork
+    words = vocabulary(options.vocabulary)
+    with Recognisers(model, options.jobs, words) as recognisers:  # before any key: they may fork
         vault = the_vault(options, it)
         request = Request(tuple(options.paths), options.profile, models.name_of(model))
         try:

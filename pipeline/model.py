@@ -39,7 +39,7 @@ class Word:
 
 def plain(word: str) -> str:
     """Return a word as it is compared: without the case, and without punctuation around it."""
-    return word.strip(_AROUND).casefold()
+    return word.strip(_AROUND).lower()
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

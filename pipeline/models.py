@@ -237,6 +237,11 @@ def check_shape(folder: Path, source: str = "") -> None:
             )
 
 
+def can_be_limited(folder: Path) -> bool:
+    """Whether the vocabulary of a Vosk model can be limited: its graph is put together at use."""
+    return any((folder / name).is_file() for name in _NEEDED[2] if "HCLr" in name)
+
+
 def is_moonshine(folder: Path) -> bool:
     """Whether the folder holds a model that Moonshine reads."""
     return all(_has_content(folder / name) for name in _MOONSHINE)

