@@ -30,6 +30,7 @@ from pipeline.session import AskPassphrase, acting
 from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
+from pipeline.vocabulary import vocabulary
 from pipeline.wake import wake_word
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def listen(options: Namespace) -> int:
 
     What holds speech or a key is a worker; this process has no more than the model.
     """
-    load, is_shared = _loader(the_model(options))
+    load, is_shared = _loader(the_model(options), vocabulary(options.vocabulary))
     ask = None if options.ephemeral else asked_before(options)
     work = partial(_listen, options, load, ask)
     return supervisor.supervise(work, places.vault_directory(options.vault), fork=is_shared)
