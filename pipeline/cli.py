@@ -218,6 +218,8 @@ def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_model(it: argparse.ArgumentParser) -> None:
     what = "a model that `model list` shows, or a folder (or ANECHOIC_MODEL, or the vault's)"
     it.add_argument("--model", metavar="NAME|PATH", help=what)
+    what = "hear only these sentences and words, a line each; or `assistant`: what it understands"
+    it.add_argument("--vocabulary", metavar="FILE", help=what)
 
 
 def _jobs() -> int:
