@@ -256,6 +256,13 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("--match", nargs="+", default=[], metavar="WORDS", help="where these were said")
     _add_filter(it)
     it.add_argument("--only", choices=["audio"], help="erase the audio, keep the words")
+    it.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="ARTEFACT",
+        help="an action to keep, as a record",
+    )
     it.add_argument("--dry-run", action="store_true", help="show the plan, erase nothing")
     it.add_argument("--yes", action="store_true", help="do not ask")
     it.add_argument("--receipt", type=Path, metavar="FILE", help="write the receipt here as well")
@@ -280,14 +287,23 @@ def _add_copy(it: argparse.ArgumentParser) -> None:
 
 
 def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
-    it = _add(commands, "anchor", "list, add, remove or rotate the anchors")
-    acts = it.add_subparsers(dest="act", metavar="list|add|remove|rotate", required=True)
+    it = _add(commands, "anchor", "list, add, remove or rotate the anchors, and recovery copies")
+    acts = it.add_subparsers(dest="act", metavar="list|add|remove|rotate|recovery", required=True)
     _add(acts, "list", "each way to the root, its anchors, their levels, and whether they are here")
     add = _add(acts, "add", "add a way to the root, or an anchor to a way")
     add.add_argument("spec", metavar="SPEC", help="file:DIR, keyring, tpm, or several joined by +")
     add.add_argument("--to", metavar="ANCHOR", help="join it to this anchor: both are needed then")
     remove = _add(acts, "remove", "remove an anchor; its old shares are destroyed")
     remove.add_argument("name", metavar="ANCHOR", help="as in the list")
+    word = "it is lost, and destroyed: what waited for it is confirmed on your word alone"
+    remove.add_argument("--destroyed", action="store_true", help=word)
+    copy = _add(acts, "recovery", "write a copy of the means to open this vault now, or use one")
+    way = copy.add_mutually_exclusive_group(required=True)
+    way.add_argument("--to", dest="target", type=Path, metavar="FILE", help="the file to write")
+    way.add_argument("--from", dest="source", type=Path, metavar="FILE", help="the copy to use")
+    copy.add_argument("--passphrase", action="store_true", help="ask for one, needed to use it")
+    copy.add_argument("--yes", action="store_true", help="do not ask")
+    copy.add_argument("--anchor", default="file", metavar="SPEC", help="with --from: anchors to be")
     _add(acts, "rotate", "give every anchor that is here a new share, and destroy the old")
     it = _add(commands, "log-key", "show or change the key that receipts are checked with")
     acts = it.add_subparsers(dest="act", metavar="show|rotate", required=True)

@@ -10,11 +10,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from keys.errors import Erased
 from keys.receipt import FAILED as NOT_ERASED
-from pipeline import erase, machine, places, proofs, share, showing, views
 from pipeline import history as looking
+from pipeline import machine, places, proofs, share, showing, views
 from pipeline.errors import Refused
+from pipeline.forgetting import Proposal, carry_out, propose
+from pipeline.keep import chosen
 from pipeline.opening import (
     apart,
     choose_model,
@@ -23,8 +24,7 @@ from pipeline.opening import (
     the_vault,
     the_vaults_model,
 )
-from pipeline.plan import Plan, make_plan, plan_ids
-from pipeline.select import Selection, parse_time, select
+from pipeline.select import Selection, parse_time
 from pipeline.session import acting, create_vault, now
 from pipeline.terminal import Terminal
 from pipeline.vault import Vault
@@ -130,18 +130,15 @@ def forget(options: Namespace) -> int:
     _check_target(options.receipt)
     selection = _selection(options)
     vault = the_vault(options, it)
-    plan = _plan(options, selection, vault, it)
+    proposal = _proposal(options, selection, vault, it)
     if options.dry_run:
-        proofs.dry_run(it, plan)
+        proofs.dry_run(it, proposal)
         return DONE
     if not options.yes and not _agreed(it):
         it.say("nothing was erased")
         return FAILED
     with acting(vault):
-        # Planned again under the same lock as the erasure: what was erased meanwhile drops out.
-        ids, only_audio = plan_ids(plan), bool(options.only)
-        plan = _still_to_do(make_plan(vault, ids, plan.requested_at, only_audio=only_audio))
-        done = erase.erase(vault, plan, now)
+        done = carry_out(vault, proposal, now, options.keep)
     proofs.erasure(it, done)
     if options.receipt:
         shutil.copyfile(done.receipt, options.receipt)
@@ -199,23 +196,16 @@ def _selection(options: Namespace) -> Selection:
     return Selection(tuple(options.ids), options.last, options.all, tuple(options.match), which)
 
 
-def _plan(options: Namespace, selection: Selection, vault: Vault, it: Terminal) -> Plan:
+def _proposal(options: Namespace, selection: Selection, vault: Vault, it: Terminal) -> Proposal:
     """Makes the plan and shows it to whoever looks; a program with --yes has no need of it."""
-    only_audio, shown = bool(options.only), not (it.as_json and (options.yes or options.dry_run))
+    shown = not (it.as_json and options.yes)
     with acting(vault):
-        meant = select(vault, selection)
-        plan = _still_to_do(make_plan(vault, meant, now(), only_audio=only_audio))
-        rows = looking.some(vault, plan_ids(plan), "plan") if shown else []
-    if shown:
-        proofs.plan(it, plan, rows, only_audio=only_audio)
+        found = propose(vault, selection, now(), only_audio=bool(options.only), show=shown)
+        chosen(found.keepable, options.keep)  # before anybody is asked
+    if shown and not (it.as_json and options.dry_run):
+        proofs.plan(it, found)
     views.unreadable(it, vault.unreadable)
-    return plan
-
-
-def _still_to_do(plan: Plan) -> Plan:
-    if not plan.erased:
-        raise Erased("nothing of what is meant is left: it has been erased already")
-    return plan
+    return found
 
 
 def _agreed(it: Terminal) -> bool:

@@ -95,7 +95,12 @@ def retirement(vault: Vault, owners: Iterable[InteractionId], requested_at: str)
 
 def plan_ids(plan: Plan) -> list[InteractionId]:
     """Returns the interactions that a plan erases something of, without other owners."""
-    return [_id(row) for row in plan.erased if not _is_derived(row)]
+    return [_id(row) for row in interactions_of(plan.erased)]
+
+
+def interactions_of(rows: Iterable[DeadInteraction]) -> list[DeadInteraction]:
+    """Returns what a user may have named: interactions and records, without aggregates."""
+    return [row for row in rows if not _is_derived(row)]
 
 
 def derived_ids(plan: Plan) -> list[InteractionId]:

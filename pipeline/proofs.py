@@ -3,57 +3,88 @@
 The shapes of the JSON are the contract of the command line; a change of one is a change of it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from keys.copies import ERASED
 from keys.outcome import Outcome
-from keys.receipt import CONFIRMED, FAILED, PENDING
+from keys.receipt import CONFIRMED, FAILED, PENDING, DeadInteraction
 from keys.verify import as_json
-from pipeline.artefact import AUDIO
+from pipeline.artefact import AUDIO, INDEX
 from pipeline.audit import Audit
 from pipeline.erase import Erasure
-from pipeline.history import Row
-from pipeline.plan import Plan
+from pipeline.forgetting import Proposal
+from pipeline.keep import Keepable
+from pipeline.lineage import is_owned
+from pipeline.plan import interactions_of, plan_ids
 from pipeline.restore import RESTORED, STATES, Restored
 from pipeline.terminal import Column, Terminal, count, local, safe
 
 _SHORT = 8
+_OWNED = {INDEX: "index segment"}
 _VERDICT_HEAD = 12
 _VERDICT_STYLE = {CONFIRMED: "green", PENDING: "yellow", FAILED: "red"}
 _STATE_STYLE = {"live": "yellow", "erased": "green", "unknown": "dim"}
 
 
-def plan(it: Terminal, todo: Plan, found: Sequence[Row], *, only_audio: bool) -> None:
-    """Shows what will be erased, what stays beyond reach, before anything happens."""
-    for row in found:
+def plan(it: Terminal, found: Proposal) -> None:
+    """Shows what will be erased, what can be kept, what is beyond reach, before it happens."""
+    todo = found.plan
+    for row in found.rows:
         head = f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)} "
         it.say_item(head, safe(row.text))
+    for kept in found.keepable:
+        it.say_item(f"[cyan]can be kept:[/] {safe(kept.what)},", f"with --keep {kept.name}")
     for gone in todo.disclosed:
         it.say_item("[yellow]beyond reach:[/]", safe(gone))
-    files = sum(len(row.artefacts) for row in todo.erased)
     it.say_item(
         "[bold]to be erased:[/]",
-        ("the audio of " if only_audio else "")
-        + f"{count(len(todo.erased), 'interaction')}, {count(files, 'sealed file')}, "
-        + f"{count(len(todo.slots), 'key')}, with every copy of them anywhere"
-        + ("; the words stay" if only_audio else ""),
+        ("the audio of " if found.only_audio else "")
+        + f"{_owners(todo.erased)}, {count(sum(found.kinds.values()), 'sealed file')} "
+        + f"({_kinds(found.kinds)}), {count(len(todo.slots), 'key')}, "
+        + "with every copy of them anywhere"
+        + ("; the words stay" if found.only_audio else ""),
     )
 
 
-def dry_run(it: Terminal, todo: Plan) -> None:
+def _owners(rows: Sequence[DeadInteraction]) -> str:
+    """Tells how many interactions there are, and of what else."""
+    kinds = Counter(it.kind for row in rows for it in row.artefacts if is_owned(it.kind))
+    interactions = len(rows) - kinds.total()
+    parts = [count(interactions, "interaction")] if interactions or not kinds else []
+    return ", ".join([*parts, *(count(kinds[it], _OWNED.get(it, it)) for it in sorted(kinds))])
+
+
+def _kinds(kinds: Counter[str]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+
+
+def dry_run(it: Terminal, found: Proposal) -> None:
     """Shows a plan that is not carried out."""
     if it.as_json:
         it.document(
             {
                 "dry_run": True,
-                "erased": [row.interaction for row in todo.erased],
+                "erased": [row.hex() for row in plan_ids(found.plan)],
                 "kept": [],
-                "disclosed": list(todo.disclosed),
-                "files": sum(len(row.artefacts) for row in todo.erased),
+                "keepable": [_keepable_document(kept) for kept in found.keepable],
+                "disclosed": list(found.plan.disclosed),
+                "files": sum(found.kinds.values()),
+                "kinds": dict(found.kinds),
             }
         )
     else:
         it.say("a dry run: nothing was erased")
+
+
+def _keepable_document(kept: Keepable) -> dict[str, str]:
+    return {
+        "name": kept.name,
+        "artefact": kept.artefact.hex(),
+        "kind": kept.kind,
+        "what": kept.what,
+    }
 
 
 def erasure(it: Terminal, done: Erasure) -> None:
@@ -62,7 +93,7 @@ def erasure(it: Terminal, done: Erasure) -> None:
     if it.as_json:
         it.document(
             {
-                "erased": [row.interaction for row in found.erased],
+                "erased": [row.interaction for row in interactions_of(found.erased)],
                 "kept": list(found.kept),
                 "disclosed": list(found.disclosed),
                 "residual": list(found.residual),
@@ -76,9 +107,10 @@ def erasure(it: Terminal, done: Erasure) -> None:
     audio = all(file.kind == AUDIO for row in found.erased for file in row.artefacts)
     it.print(
         f"[{colour}]{found.verdict}[/]: erased {'the audio of ' * audio}"
-        f"{count(len(found.erased), 'interaction')}, "
-        f"epoch {found.epoch_from} to {found.epoch_to}"
+        f"{_owners(found.erased)}, epoch {found.epoch_from} to {found.epoch_to}"
     )
+    for kept in found.kept:
+        it.item("[cyan]kept    [/]", safe(kept))
     for anchor in found.anchors:
         it.item("anchor  ", f"{anchor.anchor}, level {anchor.level}: {safe(anchor.rests_on)}")
     for row in found.residual:
@@ -136,16 +168,18 @@ def audit(
     states(it, copies)
 
 
-def receipts(it: Terminal, found: Sequence[Outcome], outstanding: Sequence[str]) -> None:
+def receipts(
+    it: Terminal, found: Sequence[Outcome], outstanding: Mapping[Path, Sequence[str]]
+) -> None:
     """Shows all receipts of a vault, each with its verdict or why it does not verify.
 
-    A pending one names the ways to the root that are `outstanding` now.
+    A pending one names the ways to the root that are `outstanding` for it now.
     """
     if it.as_json:
-        it.document([_receipt_document(one, outstanding) for one in found])
+        it.document([_receipt_document(one, outstanding.get(one.path, ())) for one in found])
         return
     columns = [Column("erased"), Column("interactions", right=True), Column("verdict")]
-    rows = [_receipt_cells(one, outstanding) for one in found]
+    rows = [_receipt_cells(one, outstanding.get(one.path, ())) for one in found]
     it.table([*columns, Column("receipt", fold=True)], rows)
 
 

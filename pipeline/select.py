@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 
 from keys.model import InteractionId
+from pipeline.artefact import RECORD
 from pipeline.errors import NotFound, Refused
 from pipeline.history import Filter, matching, rows
 from pipeline.vault import Vault
@@ -52,7 +53,7 @@ def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
     if selection.last:
         return list(islice(vault.interactions(), 1))
     if selection.everything:
-        return list(vault.interactions())
+        return [*vault.interactions(), *vault.owned(RECORD)]
     if selection.match:
         return [row.interaction for row in matching(vault, selection.match)]
     return [row.interaction for row in rows(vault, selection.which)]

@@ -20,7 +20,7 @@ from keys.ring import Ring
 from keys.root import Roots
 from keys.sealed import HEADER_SIZE, Header, Opener, parse_header
 from keys.secret import Secret
-from pipeline.artefact import AUDIO
+from pipeline.artefact import AUDIO, RECORD
 from pipeline.errors import NotFound
 from pipeline.lineage import OWN, is_owned
 
@@ -238,7 +238,7 @@ class Vault:
             place / name
             for place in (bucket, self._own)
             for name in self.disk.names(place)
-            if name.startswith(wanted)
+            if name.startswith(wanted) and (place != self._own or name.endswith(f".{RECORD}"))
         )
         labels = (header.label for header in self._headers(paths))
         return {label.interaction for label in labels if self.ring.is_live(label.slot)}

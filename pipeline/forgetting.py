@@ -1,0 +1,75 @@
+"""Forgetting: from what somebody means to a receipt, with what they choose to keep.
+
+The command line, the page and the voice all come through here, so none has a way of its own:
+`propose` says what would happen and changes nothing, `carry_out` does it. Both expect the lock.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline import history, keep
+from pipeline.artefact import RECORD
+from pipeline.erase import Clock, Erasure, erase
+from pipeline.keep import Keepable
+from pipeline.plan import Plan, make_plan, plan_ids
+from pipeline.select import Selection, select
+from pipeline.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Proposal:
+    """What an erasure would be: the plan, the words that would go, and what could be kept."""
+
+    plan: Plan
+    rows: tuple[history.Row, ...]
+    keepable: tuple[Keepable, ...]
+    only_audio: bool
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many sealed files of each kind would be erased."""
+        return Counter(it.kind for row in self.plan.erased for it in row.artefacts)
+
+
+def propose(
+    vault: Vault, selection: Selection, at: str, *, only_audio: bool = False, show: bool = True
+) -> Proposal:
+    """Returns what a selection means; with `show` the words that would go are read, and logged.
+
+    Raises `Refused`, `NotFound`, and `Erased` where nothing of what is meant is left.
+    """
+    meant = select(vault, selection)
+    plan = _still_to_do(make_plan(vault, meant, at, only_audio=only_audio))
+    ids = _interactions(vault, plan)
+    rows = tuple(history.some(vault, ids, "plan")) if show else ()
+    found = () if only_audio else tuple(keep.keepable(vault, ids))
+    return Proposal(plan, rows, found, only_audio)
+
+
+def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[str] = ()) -> Erasure:
+    """Keeps what is named, erases the rest of a proposal, and returns the receipt.
+
+    Planned again under the same lock as the erasure: what was erased meanwhile drops out, and what
+    was made since from what goes is in it. Raises `NotFound` for a name of nothing to keep.
+    """
+    ids, only_audio = plan_ids(proposal.plan), proposal.only_audio
+    found = list(keep.keepable(vault, _interactions(vault, proposal.plan))) if names else []
+    wanted = keep.chosen(found, names)
+    at = proposal.plan.requested_at
+    plan = _still_to_do(make_plan(vault, ids, at, only_audio=only_audio))
+    return erase(vault, replace(plan, kept=keep.seal_records(vault, wanted)), clock)
+
+
+def _interactions(vault: Vault, plan: Plan) -> list[InteractionId]:
+    """Returns the interactions of a plan; a record that is named goes too, and is none."""
+    records = set(vault.owned(RECORD))
+    return [it for it in plan_ids(plan) if it not in records]
+
+
+def _still_to_do(plan: Plan) -> Plan:
+    if not plan.erased:
+        raise Erased("nothing of what is meant is left: it has been erased already")
+    return plan
