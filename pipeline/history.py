@@ -15,7 +15,9 @@ from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
 from pipeline.errors import NotFound
-from pipeline.model import Word, plain
+from pipeline.model import Word
+from pipeline.query import parse, terms
+from pipeline.search import Finding
 from pipeline.tree import Node, tree_of
 from pipeline.vault import Artefact, Vault
 
@@ -81,7 +83,7 @@ class Read:
 
 def rows(vault: Vault, which: Filter) -> Iterator[Row]:
     """Yields the living interactions that `which` takes, newest first, without logging a read."""
-    for interaction in vault.interactions():
+    for interaction in _meant(vault, which):
         if vault.is_under_way(interaction):
             continue  # it is being spoken: there is nothing to list yet
         with _passed_over(vault, interaction):
@@ -90,22 +92,48 @@ def rows(vault: Vault, which: Filter) -> Iterator[Row]:
                 yield _row(vault, interaction, meta)
 
 
+def _meant(vault: Vault, which: Filter) -> Iterator[InteractionId]:
+    """Yields all that may be meant; with a filter the index tells, so that few are opened."""
+    if which == Filter():
+        yield from vault.interactions()
+        return
+    from pipeline import index  # it takes a moment, which the newest few need not wait for
+
+    since, until = (index.us_of(it) if it else None for it in (which.since, which.until))
+    for row in index.rows(vault, index.Which(since, until, which.profile)):
+        yield row.interaction
+
+
 def history(vault: Vault, which: Filter, limit: int | None) -> list[Row]:
     """Returns the newest rows, logged as read."""
     return _logged(vault, "history", islice(rows(vault, which), limit))
 
 
 def search(vault: Vault, words: Iterable[str]) -> list[Row]:
-    """Returns the rows whose transcript holds all the words, newest first, logged as read."""
-    return _logged(vault, "search", matching(vault, words))
+    """Returns the rows whose transcript holds what is asked for, newest first, logged as read."""
+    return found(vault, _finding(vault, words), None)
+
+
+def found(vault: Vault, finding: Finding, limit: int | None) -> list[Row]:
+    """Returns the newest rows that a query finds, logged as read."""
+    return _logged(vault, "search", islice(_verified(vault, finding), limit))
 
 
 def matching(vault: Vault, words: Iterable[str]) -> Iterator[Row]:
-    """Yields the rows whose transcript holds all the words, whatever their case and punctuation."""
-    wanted = {plain(part) for word in words for part in word.split()} - {""}
-    for row in rows(vault, Filter()):
-        if wanted and wanted <= {plain(word.word) for word in row.words}:
-            yield row
+    """Yields the rows whose transcript holds what is asked for; each transcript was read."""
+    return _verified(vault, _finding(vault, words))
+
+
+def _finding(vault: Vault, words: Iterable[str]) -> Finding:
+    return Finding(vault, parse(" ".join(words)))
+
+
+def _verified(vault: Vault, finding: Finding) -> Iterator[Row]:
+    for interaction in finding:
+        with _passed_over(vault, interaction):
+            row = _row(vault, interaction, _meta(vault, interaction))
+            if finding.query.finds([term for word in row.words for term in terms(word.word)]):
+                yield row
 
 
 def one(vault: Vault, interaction: InteractionId, command: str) -> Row:

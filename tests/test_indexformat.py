@@ -17,9 +17,7 @@ from pipeline.indexmerge import Said, merged, segment_of
 TERMS = st.text(st.characters(categories=("L", "M", "N")), min_size=1, max_size=6)
 
 
-def said(
-    n: int, terms: Sequence[str], profile: str = "default", *, sensitive: bool = False
-) -> Said:
+def said(n: int, terms: Sequence[str], profile: str = "default") -> Said:
     """Returns a member that is known by its number."""
     ids = InteractionId(n.to_bytes(16)), ArtefactId(n.to_bytes(16, "little"))
     slots, times = (Slot(2 * n + 1), Slot(2 * n)), (n * 10**6, n, UNKNOWN)

@@ -27,7 +27,7 @@ pipeline.opening pipeline.restore pipeline.vocabulary
 pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
-pipeline.history pipeline.indexing pipeline.keep
+pipeline.history pipeline.indexing pipeline.indexing pipeline.keep
 pipeline.skills.use
 pipeline.session
 pipeline.recovery
@@ -46,7 +46,7 @@ pipeline.index
 pipeline.indexstate
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
-pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
+pipeline.indexrow pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.lineage
 pipeline.limits pipeline.profiles

@@ -1,0 +1,216 @@
+"""The segments of a vault's index as they are: which live, which are missing, what they all lack.
+
+Promises that no living interaction is passed over: what no segment has is found in the log, and
+where a segment is damaged or missing the whole log is looked through instead. A segment dies with
+any of its members (`lineage`), so what it holds lives. Each names the others there were when it was
+written, so that the newest tells which must be here.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from keys.entry import SealedEntry
+from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
+from keys.model import ArtefactId, InteractionId, Slot
+from pipeline import write
+from pipeline.artefact import INDEX
+from pipeline.indexformat import (
+    Head,
+    Members,
+    Segment,
+    Text,
+    read_head,
+    read_members,
+    read_profiles,
+    read_rest,
+    read_segment,
+    read_text,
+)
+from pipeline.lineage import OWN
+from pipeline.vault import Artefact, Vault, is_interaction
+
+
+class Opened:
+    """One living segment; what is asked of it is read and decrypted then, and no more."""
+
+    def __init__(self, vault: Vault, artefact: Artefact) -> None:
+        self.artefact, self.opener = artefact, vault.open(artefact)
+        self.head: Head = read_head(self.opener.read, self.opener.length)
+
+    @property
+    def owner(self) -> InteractionId:
+        """The id by which it is retired."""
+        return self.artefact.header.label.interaction
+
+    @property
+    def slot(self) -> Slot:
+        """The slot whose key opens it; later segments have higher ones."""
+        return self.artefact.slot
+
+    def text(self) -> Text:
+        """Reads what its members said."""
+        return read_text(self.opener.read, self.head)
+
+    def members(self, start: int = 0, number: int | None = None) -> Members:
+        """Reads its members."""
+        return read_members(self.opener.read, self.head, start, number)
+
+    def profiles(self) -> tuple[str, ...]:
+        """Reads the profiles of its members."""
+        return read_profiles(self.opener.read, self.head)
+
+    def rest(self) -> tuple[tuple[tuple[InteractionId, Slot], ...], tuple[InteractionId, ...]]:
+        """Reads which other segments there were, and what was left out."""
+        return read_rest(self.opener.read, self.head)
+
+    def whole(self) -> Segment:
+        """Reads all of it, strictly."""
+        return read_segment(self.opener.read, self.opener.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Unindexed:
+    """An interaction that no segment has, and the log entry that created it, -1 for long ago."""
+
+    interaction: InteractionId
+    index: int
+
+
+@dataclass(slots=True)
+class Index:
+    """The segments of a vault, and what is in none of them."""
+
+    segments: list[Opened] = field(default_factory=list)
+    """Those in use, the newest written last."""
+    unindexed: list[Unindexed] = field(default_factory=list)
+    """Newest first."""
+    damaged: dict[InteractionId, None] = field(default_factory=dict)
+    """The owners of segments that are missing or do not open, although their keys live."""
+    replaced: list[InteractionId] = field(default_factory=list)
+    """The owners of segments whose members are all in later ones: a crash kept them."""
+    distance: int = 0
+    """How many entries the log has since the newest segment was written."""
+    is_through: bool = False
+    """The whole log was looked through, because the segments do not say what they lack."""
+
+    @property
+    def others(self) -> tuple[tuple[InteractionId, Slot], ...]:
+        """The owners and slots of the segments in use."""
+        return tuple((it.owner, it.slot) for it in self.segments)
+
+
+def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
+    """Opens every living segment but the suspect ones, and finds in the log what they lack."""
+    index = Index(damaged=dict.fromkeys(suspect))
+    opened = sorted(_opened(vault, index.damaged), key=lambda it: it.slot)
+    covered, left_out = _in_use(vault, index, opened) if opened else (0, ())
+    if covered and not index.damaged:
+        _look_back(vault, index, covered)
+        index.unindexed += [Unindexed(it, -1) for it in left_out]
+    if index.damaged or not covered:
+        look_through(vault, index)
+    return index
+
+
+def _opened(vault: Vault, damaged: dict[InteractionId, None]) -> Iterator[Opened]:
+    place = vault.sealed / OWN
+    for name in vault.disk.names(place):
+        if not name.endswith(f".{INDEX}"):
+            continue
+        owner = _owner(name)
+        if owner in damaged:
+            continue
+        try:
+            yield Opened(vault, vault.artefact(place / name))
+        except Erased:
+            pass  # what a crash has left of one that is gone
+        except (Malformed, Tampered, NoSuchSlot, OSError):
+            if owner:
+                damaged[owner] = None
+
+
+def _owner(name: str) -> InteractionId | None:
+    with contextlib.suppress(ValueError):
+        return InteractionId(bytes.fromhex(name.partition(".")[0]))
+    return None
+
+
+def _in_use(
+    vault: Vault, index: Index, opened: Sequence[Opened]
+) -> tuple[int, tuple[InteractionId, ...]]:
+    """Sorts out what the newest segment says of the others; returns how far it came, and without.
+
+    One that it does not name was replaced by those it does. One that it names and that is not here
+    was erased with a member, or retired; or its slot still has a key, and then it is missing.
+    """
+    newest, here = opened[-1], {it.slot for it in opened}
+    try:
+        others, left_out = newest.rest()
+    except KeysError:
+        index.damaged[newest.owner] = None
+        index.segments = list(opened[:-1])
+        return 0, ()
+    named = {slot for _, slot in others} | {newest.slot}
+    for it in opened:
+        if it.slot in named:
+            index.segments.append(it)
+        else:
+            index.replaced.append(it.owner)
+    for owner, slot in others:
+        if slot not in here and vault.ring.is_live(slot):
+            index.damaged[owner] = None
+    index.distance = vault.log.size - newest.head.covered
+    return newest.head.covered, left_out
+
+
+def _look_back(vault: Vault, index: Index, covered: int) -> None:
+    """Takes from the log what was created since the newest segment, and segments written since."""
+    here = {it.slot for it in index.segments}
+    for number, entry in vault.log.scan_back():
+        if number < covered:
+            break
+        if is_interaction(entry) and vault.ring.is_live(entry.slots[1][0]):
+            index.unindexed.append(Unindexed(entry.interaction, number))
+        elif isinstance(entry, SealedEntry) and entry.label.kind == INDEX:
+            slot, owner = entry.label.slot, entry.label.interaction
+            if slot not in here and owner not in index.replaced and vault.ring.is_live(slot):
+                index.damaged[owner] = None
+
+
+def look_through(vault: Vault, index: Index) -> None:
+    """Takes from the whole log what no segment has that can be read: slow, and misses nothing."""
+    index.is_through = True
+    known = set[int]()
+    for it in list(index.segments):
+        try:
+            known |= set(it.members()["slot"].tolist())
+        except KeysError:
+            index.damaged[it.owner] = None
+            index.segments.remove(it)
+    created = ((n, entry) for n, entry in vault.log.scan_back() if is_interaction(entry))
+    index.unindexed = [
+        Unindexed(entry.interaction, n)
+        for n, entry in created
+        if entry.slots[1][0] not in known and vault.ring.is_live(entry.slots[1][0])
+    ]
+
+
+def put(
+    vault: Vault,
+    segment: Segment,
+    covered: int,
+    others: Iterable[tuple[InteractionId, Slot]],
+    left_out: Iterable[InteractionId],
+) -> tuple[InteractionId, Slot]:
+    """Seals a segment under a slot of its own; returns its owner and slot. Durable on return."""
+    content = replace(
+        segment,
+        covered=covered,
+        others=tuple(sorted(others, key=lambda it: it[1])),
+        left_out=tuple(sorted(set(left_out))),
+    )
+    parents = [ArtefactId(it) for it in segment.members["transcript"].tolist()]
+    owner = write.own(vault, INDEX, content.encode(), parents)
+    (artefact,) = vault.artefacts(owner)
+    return owner, artefact.slot

@@ -1,0 +1,71 @@
+"""Finding interactions by what was said, through the index, without missing one.
+
+Promises that what is found is what reading every transcript would find: what no segment has is
+read, and a hit of the index counts only once its transcript was read (`history` does). Words that
+are looked for are never written, logged or part of an error. `rebuild` is what erasing calls before
+segments die; it imports the rest then, so that commands without need of it start soon.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from keys.model import InteractionId
+from pipeline.query import Query, terms
+from pipeline.vault import Vault
+
+if TYPE_CHECKING:
+    from pipeline.indexstate import Opened
+
+_FEW = 64
+"""So many hits in a segment are looked up one by one."""
+
+
+class Finding:
+    """The interactions that a query finds, newest first; iterate it once."""
+
+    def __init__(self, vault: Vault, query: Query) -> None:
+        self.query, self._vault = query, vault
+        self.damaged: Collection[InteractionId] = ()
+        """After iterating: the owners of segments that could not be read."""
+
+    def __iter__(self) -> Iterator[InteractionId]:
+        from pipeline.index import newest_first
+        from pipeline.indexstate import open_index
+
+        if not self.query.phrases:
+            return
+        index = open_index(self._vault)
+        yield from newest_first(self._vault, index, self._one, self._several)
+        self.damaged = tuple(index.damaged)
+
+    def _one(self, interaction: InteractionId) -> tuple[int, InteractionId] | None:
+        from pipeline.indexrow import slot_of, words_of
+
+        slot = slot_of(self._vault, interaction)
+        words = words_of(self._vault, interaction) if slot is not None else None
+        if slot is None or words is None:
+            return None
+        said = [term for word in words for term in terms(word)]
+        return (slot, interaction) if self.query.finds(said) else None
+
+    def _several(self, segment: "Opened") -> list[tuple[int, InteractionId]]:
+        from pipeline.indexmatch import matching
+
+        at = matching(segment.text(), self.query).tolist()
+        if len(at) > _FEW:
+            fields = segment.members()[["slot", "interaction"]][at].tolist()
+        else:
+            one_by_one = (segment.members(n, 1)[["slot", "interaction"]] for n in at)
+            fields = [row.tolist()[0] for row in one_by_one]
+        return [(slot, InteractionId(interaction)) for slot, interaction in fields]
+
+
+def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[bytes]) -> None:
+    """Writes the survivors of the segments of `owners`, which die with the transcripts `dying`.
+
+    To be called right before the rotation that destroys them; see `index.rebuild`.
+    """
+    if owners:
+        from pipeline import index
+
+        index.rebuild(vault, owners, dying)
