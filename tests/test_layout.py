@@ -27,7 +27,7 @@ pipeline.opening pipeline.restore pipeline.vocabulary
 pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
-pipeline.history pipeline.indexing pipeline.indexing pipeline.keep
+pipeline.history pipeline.indexing pipeline.keep
 pipeline.skills.use
 pipeline.session
 pipeline.recovery
@@ -35,7 +35,8 @@ pipeline.anchoring pipeline.mirrors
 pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
-pipeline.erase pipeline.assistant pipeline.audit pipeline.report
+pipeline.assistant.agenda
+pipeline.erase pipeline.audit pipeline.report
 pipeline.livestate pipeline.confirm pipeline.agenda
 pipeline.logkey
 pipeline.plan pipeline.unfinished
@@ -44,9 +45,18 @@ pipeline.disclosures
 pipeline.search
 pipeline.index
 pipeline.indexstate
+pipeline.assistant.derive
+pipeline.assistant.schedule pipeline.assistant.lists pipeline.assistant.errands
+pipeline.assistant.derived
+pipeline.assistant.understand pipeline.assistant.entries
+pipeline.assistant.sentences pipeline.assistant.values pipeline.assistant.past
+pipeline.assistant.resolve
+pipeline.assistant.moments
+pipeline.assistant.clocks
+pipeline.assistant.numerals pipeline.assistant
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
-pipeline.indexrow pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
+pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.lineage
 pipeline.limits pipeline.profiles

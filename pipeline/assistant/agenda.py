@@ -1,0 +1,158 @@
+"""What is open in a vault: read from its living artefacts, and from nothing else.
+
+Promises that what was erased is open no longer, in this process as soon as the ring has another
+epoch: then all that was read is dropped and read again. What is kept between two readings is in
+memory only. Expects `session.acting` around every call, like the vault.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from keys.entry import SealedEntry
+from keys.errors import Erased, Malformed, NoSuchSlot, Tampered
+from keys.model import ArtefactId, InteractionId
+from pipeline import erase, write
+from pipeline.artefact import ACTION, FIRED, RECORD
+from pipeline.assistant.derived import Mark
+from pipeline.assistant.entries import Entry
+from pipeline.assistant.values import MISSED, RANG, Action, Fired
+from pipeline.errors import NotFound
+from pipeline.logged import logged
+from pipeline.vault import Artefact, Vault, file_name
+
+_KINDS = (ACTION, FIRED, RECORD)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read at an epoch, up to an entry of the log."""
+
+    epoch: int
+    size: int
+    actions: dict[ArtefactId, Entry] = field(default_factory=dict)
+    fired: dict[str, list[Fired]] = field(default_factory=dict)
+    replaced: set[ArtefactId] = field(default_factory=set)
+    """Records whose action still lives, which counts in their place."""
+
+
+class Agenda:
+    """The actions and records of one vault that live."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._read: _Read | None = None
+
+    def entries(self) -> list[Entry]:
+        """Returns all actions and records that live, each once, oldest first."""
+        read = self._up_to_date()
+        return [
+            replace(it, fired=tuple(read.fired.get(it.artefact.hex(), ())))
+            for it in read.actions.values()
+            if it.artefact not in read.replaced
+        ]
+
+    def drop(self) -> None:
+        """Forgets all that was read."""
+        self._read = None
+
+    def _up_to_date(self) -> _Read:
+        vault, read = self._vault, self._read
+        if read is None or read.epoch != vault.ring.epoch or read.size > vault.log.size:
+            read = self._read = _Read(vault.ring.epoch, vault.log.size)
+            self._take(read, _files(vault))
+        elif read.size < vault.log.size:
+            since, read.size = read.size, vault.log.size
+            self._take(read, _new_files(vault, since))
+        return read
+
+    def _take(self, read: _Read, files: Iterable[Artefact]) -> None:
+        records = []
+        for file in files:
+            with _passed_over(self._vault, file):
+                if file.kind == FIRED:
+                    fired = Fired.decode(self._vault.open(file).read())
+                    read.fired.setdefault(fired.action, []).append(fired)
+                else:
+                    entry = _entry(self._vault, file)
+                    read.actions[entry.artefact] = entry
+                    records += [entry] * (file.kind == RECORD)
+        read.replaced |= _of_living_actions(self._vault, records, read.actions)
+
+
+def mark(vault: Vault, found: Mark, at: str, due: str = "") -> None:
+    """Seals what became of an action; a record is replaced by one that has it.
+
+    Raises `Erased` where it was forgotten meanwhile.
+    """
+    entry = found.entry
+    if entry.kind == RECORD:
+        _replace(vault, entry, found.how, due, at)
+        return
+    fired = Fired(entry.artefact.hex(), found.how, at, due)
+    write.add(vault, entry.owner, (FIRED, fired.encode()), parents=[entry.artefact])
+
+
+def _replace(vault: Vault, entry: Entry, how: str, due: str, at: str) -> None:
+    (sealed,) = logged(vault, [entry.owner]).owners[entry.owner].sealed
+    state = "" if how in {RANG, MISSED} else how  # as `keep` writes it
+    content = replace(entry.action, state=state, last=due or entry.action.last).encode()
+    write.own(vault, RECORD, content, [sealed.label.artefact])
+    erase.retire(vault, [entry.owner], lambda: at)
+
+
+def _entry(vault: Vault, file: Artefact) -> Entry:
+    label = file.header.label
+    action = Action.decode(vault.open(file).read())
+    return Entry(label.interaction, label.artefact, label.kind, action)
+
+
+def _files(vault: Vault) -> Iterator[Artefact]:
+    """Yields the living files of actions and what became of them, actions first, by their slots."""
+    found = []
+    for path in vault.paths():
+        if path.suffix[1:] in _KINDS:
+            with contextlib.suppress(Malformed, OSError):
+                found.append(vault.artefact(path))
+    living = [it for it in found if _is_live(vault, it)]
+    yield from sorted(living, key=lambda it: (it.slot, it.kind == FIRED))
+
+
+def _new_files(vault: Vault, since: int) -> Iterator[Artefact]:
+    """Yields the living files that the log has since an entry, oldest first."""
+    found = []
+    for index, entry in vault.log.scan_back():
+        if index < since:
+            break
+        if isinstance(entry, SealedEntry) and entry.label.kind in _KINDS:
+            found.append(vault.place(entry.label) / file_name(entry.label))
+    for path in reversed(found):
+        with contextlib.suppress(Malformed, OSError):
+            if _is_live(vault, file := vault.artefact(path)):
+                yield file
+
+
+def _is_live(vault: Vault, file: Artefact) -> bool:
+    try:
+        return vault.is_live(file)
+    except NoSuchSlot:
+        return False
+
+
+def _of_living_actions(
+    vault: Vault, records: list[Entry], actions: dict[ArtefactId, Entry]
+) -> set[ArtefactId]:
+    """Returns the records whose parent lives: a crash while keeping leaves both."""
+    owners = logged(vault, [it.owner for it in records]).owners if records else {}
+    parents = {it: owners[it.owner].sealed[0].parents for it in records}
+    return {it.artefact for it in records if any(parent in actions for parent in parents[it])}
+
+
+@contextlib.contextmanager
+def _passed_over(vault: Vault, file: Artefact) -> Iterator[None]:
+    try:
+        yield
+    except Erased:
+        pass
+    except (NotFound, Tampered, Malformed, OSError):
+        vault.unreadable.add(InteractionId(file.header.label.interaction))
