@@ -10,11 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+from tests.memory import hits
 
 ROOT = Path(__file__).parent.parent
 KEYS = 300
@@ -71,34 +71,10 @@ def unmask(text: str) -> bytes:
     return bytes(byte ^ MASK for byte in bytes.fromhex(text))
 
 
-def writable_memory(pid: int) -> Iterator[bytes]:
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for row in maps:
-            span, rights, *_ = row.split()
-            if "w" not in rights or row.rstrip().endswith(("[vvar]", "[vsyscall]")):
-                continue
-            start, end = (int(number, 16) for number in span.split("-"))
-            memory.seek(start)
-            data = bytearray()
-            while len(data) < end - start and (part := memory.read(end - start - len(data))):
-                data += part
-            yield bytes(data)
-
-
 def found(pid: int, keys: list[bytes]) -> set[bytes]:
     """Returns the keys of which a half lies anywhere in the writable memory of the process."""
     halves = {key[at : at + HALF]: key for key in keys for at in (0, HALF)}
-    may_start = np.zeros(1 << 16, bool)  # a quick sieve by the first two bytes
-    may_start[[int.from_bytes(half[:2], sys.byteorder) for half in halves]] = True
-    hits = set()
-    for data in writable_memory(pid):
-        for shift in range(2):
-            words = np.frombuffer(data, np.uint16, (len(data) - shift) // 2, shift)
-            for place in np.flatnonzero(may_start[words]).tolist():
-                half = data[2 * place + shift : 2 * place + shift + HALF]
-                if half in halves:
-                    hits.add(halves[half])
-    return hits
+    return {halves[half] for half in hits(pid, halves)}
 
 
 class Watched:
