@@ -29,9 +29,10 @@ from keys.receipt import (
 )
 from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import confirm, livestate, logkey, machine, unfinished
+from pipeline import confirm, livestate, logkey, machine, search, unfinished
+from pipeline.artefact import TRANSCRIPT
 from pipeline.errors import Refused
-from pipeline.plan import Plan, retirement
+from pipeline.plan import Plan, derived_ids, dying, retirement
 from pipeline.vault import Vault, file_name
 
 _DRAFT, _RECEIPT = ".statement", ".receipt"
@@ -50,10 +51,13 @@ class Erasure:
 def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     """Carries out a plan: destroys the keys, then logs, signs and tidies up.
 
+    First what survives of aggregates that are about to die is sealed anew.
+
     Raises `Refused` for a plan of nothing: there is no receipt without an erasure.
     """
     if not plan.erased:
         raise Refused("nothing of what is meant is left to erase")
+    search.rebuild(vault, derived_ids(plan), dying(plan, TRANSCRIPT))
     vault.ring.destroy(plan.slots, plan.encode())
     return _finish(vault, plan, clock)
 
@@ -180,7 +184,7 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         tool=_tool(),
         requested_at=plan.requested_at,
         erased_at=clock(),
-        verdict=_verdict(vault, all(ok for ok, _ in checks)),
+        verdict=_verdict(vault, plan, all(ok for ok, _ in checks)),
         technique=TECHNIQUE,
         epoch_from=vault.ring.epoch - 1,
         epoch_to=vault.ring.epoch,
@@ -200,10 +204,10 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
     )
 
 
-def _verdict(vault: Vault, is_checked: bool) -> str:
+def _verdict(vault: Vault, plan: Plan, is_checked: bool) -> str:
     if not is_checked:
         return FAILED
-    return PENDING if vault.ring.outstanding else CONFIRMED
+    return PENDING if vault.ring.outstanding_for(plan.slots) else CONFIRMED
 
 
 def _level_of(anchor: Anchor) -> AnchorLevel:
@@ -216,11 +220,7 @@ def _level_of(anchor: Anchor) -> AnchorLevel:
 def _residual(vault: Vault, plan: Plan) -> Iterable[str]:
     for row in plan.disclosed:
         yield f"{row}: that copy is outside this vault's reach; whoever holds it must delete it"
-    for way in sorted(vault.ring.outstanding):
-        yield (
-            f"the way {way} to the root was away, or was cut off: with it and a copy of the ring "
-            "made before the erasure its keys open, until it has been here again"
-        )
+    yield from confirm.residual(vault, plan.slots)
     swap = machine.swap()
     if swap.state != machine.OK:
         yield _printable(f"swap: {swap.found}")

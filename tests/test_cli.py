@@ -292,7 +292,7 @@ def test_forget_asks_and_no_means_no(shell: Shell, ids: list[str]) -> None:
         assert code == 1
         text = plain(screen)
         assert ids[1][:8] in text
-        assert "1 interaction, 3 sealed files, 2 keys" in " ".join(text.split())
+        assert "1 interaction, 3 sealed files (1 audio, 1 transcript, 1 meta), 2 keys" in " ".join(text.split())
         assert "nothing was erased" in text
     assert shell.epoch() == 1
     assert shell.json("show", ids[1])["text"] == DOCTOR

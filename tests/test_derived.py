@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from keys.entry import SealedEntry
 from keys.errors import Erased
 from keys.model import ArtefactId, InteractionId
 from keys.receipt import verify
 from pipeline import lineage, write
-from pipeline.artefact import AUDIO, INDEX, RECORD, SETTINGS, TRANSCRIPT
+from pipeline.artefact import AUDIO, META, RECORD, TRANSCRIPT
 from pipeline.audit import audit
 from pipeline.erase import erase, retire
+from pipeline.lineage import OWN, Kind
 from pipeline.plan import derived_ids, make_plan, plan_ids
 from pipeline.session import acting
 from pipeline.vault import Vault
@@ -35,6 +37,14 @@ from tests.test_write_crash import BEFORE, Crashes, House, house, judge_house, m
 __all__ = ["house"]
 
 MADE = b"made from what was said"
+SUMMARY, CHOICE = "summary", "choice"
+
+
+@pytest.fixture(autouse=True)
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An aggregate and a kind without parents that nothing else in the product knows."""
+    monkeypatch.setitem(lineage.KINDS, SUMMARY, Kind(OWN, (TRANSCRIPT, SUMMARY)))
+    monkeypatch.setitem(lineage.KINDS, CHOICE, Kind(OWN))
 
 
 def artefact_of(vault: Vault, interaction: InteractionId, kind: str = TRANSCRIPT) -> ArtefactId:
@@ -42,7 +52,7 @@ def artefact_of(vault: Vault, interaction: InteractionId, kind: str = TRANSCRIPT
     return found.header.label.artefact
 
 
-def aggregate(vault: Vault, *interactions: InteractionId, kind: str = INDEX) -> InteractionId:
+def aggregate(vault: Vault, *interactions: InteractionId, kind: str = SUMMARY) -> InteractionId:
     """Seals an aggregate of the transcripts of these, or of other aggregates."""
     parents = [artefact_of(vault, it, TRANSCRIPT) for it in interactions]
     with acting(vault, clock):
@@ -68,11 +78,12 @@ def test_the_log_has_the_parents_of_everything(vault: Vault) -> None:
     (only,) = say(vault, "words")
     with acting(vault, clock):
         write.add(vault, only, ("intent", MADE))
-    parents = {e.label.kind: e.parents for _, e in vault.log.scan() if hasattr(e, "parents")}
+    sealed = [entry for _, entry in vault.log.scan() if isinstance(entry, SealedEntry)]
+    parents = {entry.label.kind: entry.parents for entry in sealed}
     assert parents == {
         AUDIO: (),
         TRANSCRIPT: (artefact_of(vault, only, AUDIO),),
-        "meta": (artefact_of(vault, only, AUDIO),),
+        META: (artefact_of(vault, only, AUDIO),),
         "intent": (artefact_of(vault, only, TRANSCRIPT),),
     }
 
@@ -82,9 +93,9 @@ def test_an_owner_is_no_interaction_and_can_be_named(vault: Vault) -> None:
     owner = aggregate(vault, *ids)
     with acting(vault, clock):
         assert list(vault.interactions()) == ids[::-1]
-        assert vault.owned(INDEX) == [owner]
+        assert vault.owned(SUMMARY) == [owner]
         assert vault.owned(RECORD) == []
-        assert bytes(vault.read(owner, INDEX)) == MADE
+        assert bytes(vault.read(owner, SUMMARY)) == MADE
         assert vault.resolve(owner.hex()[:8]) == owner
 
 
@@ -97,7 +108,7 @@ def test_an_aggregate_dies_with_any_of_its_parents_and_by_the_same_receipt(vault
         epoch = vault.ring.epoch
         done = erase(vault, plan, clock)
         assert vault.ring.epoch == epoch + 1
-        assert vault.owned(INDEX) == [other]
+        assert vault.owned(SUMMARY) == [other]
         with pytest.raises(Erased):
             vault.resolve(both.hex())
         assert audit(vault).problems == []
@@ -110,10 +121,10 @@ def test_what_was_made_from_an_aggregate_dies_with_it(vault: Vault) -> None:
     first = aggregate(vault, ids[0])
     with acting(vault, clock):
         (of_first,) = vault.artefacts(first)
-        second = write.own(vault, INDEX, MADE, [of_first.header.label.artefact])
+        second = write.own(vault, SUMMARY, MADE, [of_first.header.label.artefact])
     forget(vault, ids[0])
     with acting(vault, clock):
-        assert vault.owned(INDEX) == []
+        assert vault.owned(SUMMARY) == []
         assert vault.resolve(ids[1].hex()) == ids[1]
         assert not vault.artefacts(second)
 
@@ -125,7 +136,7 @@ def test_the_words_live_on_without_the_audio_and_so_does_what_was_made_of_them(
     owner = aggregate(vault, *ids)
     forget(vault, ids[0], only_audio=True)
     with acting(vault, clock):
-        assert vault.owned(INDEX) == [owner]
+        assert vault.owned(SUMMARY) == [owner]
 
 
 def test_a_record_outlives_its_source_and_is_erased_when_it_is_named(vault: Vault) -> None:
@@ -150,12 +161,12 @@ def test_the_audit_names_an_aggregate_that_outlived_a_parent(
     """The control of this file: with the rule switched off an aggregate lives on, and is named."""
     ids = say(vault, "one", "two")
     owner = aggregate(vault, *ids)
-    outlives = replace(lineage.KINDS[INDEX], dies_with_parents=False)
+    outlives = replace(lineage.KINDS[SUMMARY], dies_with_parents=False)
     with monkeypatch.context() as broken:
-        broken.setitem(lineage.KINDS, INDEX, outlives)
+        broken.setitem(lineage.KINDS, SUMMARY, outlives)
         forget(vault, ids[0])
     with acting(vault, clock):
-        assert vault.owned(INDEX) == [owner]
+        assert vault.owned(SUMMARY) == [owner]
         problems = audit(vault).problems
     assert len(problems) == 1
     assert "which it was made from, is erased" in problems[0]
@@ -163,10 +174,10 @@ def test_the_audit_names_an_aggregate_that_outlived_a_parent(
 
 def test_what_is_retired_is_gone_without_a_receipt(vault: Vault) -> None:
     with acting(vault, clock):
-        old = write.own(vault, SETTINGS, b"old")
-        new = write.own(vault, SETTINGS, b"new")
+        old = write.own(vault, CHOICE, b"old")
+        new = write.own(vault, CHOICE, b"new")
         retire(vault, [old], clock)
-        assert vault.owned(SETTINGS) == [new]
+        assert vault.owned(CHOICE) == [new]
         assert not list(vault.receipts.iterdir())
         assert audit(vault).problems == []
     (only,) = say(vault, "words")
@@ -178,7 +189,7 @@ def test_what_is_retired_is_gone_without_a_receipt(vault: Vault) -> None:
 
 def judge_owners(vault: Vault, disk: HouseDisk, house: House, expected: list[set[bytes]]) -> None:
     judge_house(vault, disk, dict(zip(house.whole, BEFORE, strict=True)))
-    assert {bytes(vault.read(it, SETTINGS)) for it in vault.owned(SETTINGS)} in expected
+    assert {bytes(vault.read(it, CHOICE)) for it in vault.owned(CHOICE)} in expected
     assert audit(vault).problems == []
 
 
@@ -187,7 +198,7 @@ def test_no_crash_leaves_half_an_owner(house: House, deep: int) -> None:
     def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
         judge_owners(vault, disk, house, [{MADE}] if is_done else [{MADE}, set()])
 
-    moments = moments_of(house.disk, lambda: write.own(house.vault, SETTINGS, MADE))
+    moments = moments_of(house.disk, lambda: write.own(house.vault, CHOICE, MADE))
     crashes = Crashes(house.base, judge, most=5)
     crashes.check(moments[:: 1 + 5 * deep], deep=deep)
     print(f"own: {crashes.states} states")
@@ -197,14 +208,14 @@ def test_no_crash_leaves_half_an_owner(house: House, deep: int) -> None:
 @pytest.mark.parametrize("deep", [0, 1])
 def test_no_crash_leaves_something_half_retired(house: House, deep: int) -> None:
     with acting(house.vault, clock):
-        old = write.own(house.vault, SETTINGS, b"old")
-        write.own(house.vault, SETTINGS, b"new")
+        old = write.own(house.vault, CHOICE, b"old")
+        write.own(house.vault, CHOICE, b"new")
     files = sealed_of(house.vault, old)
 
     def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
         judge_owners(vault, disk, house, [{b"new"}] if is_done else [{b"new"}, {b"old", b"new"}])
         assert not disk.names(vault.receipts)
-        if old not in vault.owned(SETTINGS):
+        if old not in vault.owned(CHOICE):
             assert thief_of(disk, vault.directory.parent / "anchors").opened(files) == set()
 
     moments = moments_of(house.disk, lambda: retire(house.vault, [old], clock))
@@ -223,7 +234,7 @@ def test_no_crash_leaves_an_aggregate_beside_a_dead_parent(house: House) -> None
 
     def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
         judge_house(vault, disk, {other: BEFORE[1]})
-        alive = {target in set(vault.interactions()), owner in vault.owned(INDEX)}
+        alive = {target in set(vault.interactions()), owner in vault.owned(SUMMARY)}
         assert len(alive) == 1
         assert alive == {False} or not is_done
         assert audit(vault).problems == []

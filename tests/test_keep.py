@@ -143,7 +143,7 @@ def test_a_record_that_does_not_read_as_written_stops_the_erasure(
     """The control of verifying: a record that came out otherwise is noticed in time."""
     said = act(vault, ALARM_AT_SEVEN)
     own = write.own
-    monkeypatch.setattr(keep.write, "own", lambda v, k, _, p: own(v, k, b"another", p))
+    monkeypatch.setattr(write, "own", lambda v, k, _, p: own(v, k, b"another", p))
     with pytest.raises(Exception, match="does not read as written"):
         forget(vault, said, _id(vault, said, ALARM))
     with acting(vault, clock):
