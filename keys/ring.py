@@ -64,6 +64,11 @@ class Ring(Rotation):
         known = self._open_state.known
         return known.reaching(known.sworn, slots)
 
+    @property
+    def sworn(self) -> set[str]:
+        """The ways that are destroyed by the word of their user alone."""
+        return set(self._open_state.known.sworn)
+
     def leave(self, names: Collection[str]) -> None:
         """Says of ways that are not used that they open this epoch: they are outstanding then."""
         if clash := self._roots.names().intersection(names):
@@ -123,6 +128,37 @@ class Ring(Rotation):
         """Destroys the shares that ways no longer in use hold; `outstanding` names the absent."""
         roots.retire(self._open_state.epoch, {anchor.name for anchor in self._roots.anchors})
         self._note_clean(roots)
+
+    def recover(
+        self, copy: str, lost: Collection[str], erased: Iterable[Slot], slot_count: int
+    ) -> None:
+        """Opens the ring by the root of a recovery copy, and makes the ways it was given.
+
+        1. The journal says of the `copy`, and of the ways that were there and are `lost`, that they
+        open this epoch. 2. A rotation destroys what the log knows as `erased`, and passes over the
+        slots below `slot_count`. A crash before its commit leaves all as it was.
+        """
+        self._forget_state()
+        try:
+            asked = self._recover() or NOTHING
+            state = self._open_state
+            self.leave({copy} | {self._name_apart(it, copy) for it in state.ways.union(lost)})
+            dead = {*asked.slots, *filter(self.is_live, erased)}
+            state.next_slot = max(state.next_slot, slot_count)
+            plan = asked.plan or (self.pending.plan if self.pending else b"")
+        except BaseException:
+            self._forget_state()
+            raise
+        self._rotate(Intent(tuple(sorted(dead)), plan) if dead else NOTHING)
+
+    def _name_apart(self, way: str, copy: str) -> str:
+        """Names a way that is lost, whose anchor may not be taken for a new one of its name."""
+        new = {anchor.name for anchor in self._roots.anchors}
+        return f"lost-{way}-{copy}".replace("+", "-") if new & set(way.split("+")) else way
+
+    def epochs_there(self) -> set[Epoch]:
+        """Returns the epochs of which there is a state, whether it opens or not."""
+        return self._states.epochs()
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:

@@ -231,6 +231,37 @@ class Roots:
         return b"anechoic-root/1\n" + self.vault + struct.pack(">Q", epoch) + name
 
 
+class Recovering(Roots):
+    """The ways of `roots`, none of them made yet, for a ring whose root comes from elsewhere.
+
+    The root is that of one epoch, of a recovery copy; the ways are made by the next rotation.
+    """
+
+    def __init__(self, roots: Roots, epoch: Epoch, root: Secret) -> None:
+        super().__init__(roots.vault, roots.ways, roots._passphrase)  # noqa: SLF001 - of one class
+        self._epoch, self._root = epoch, root
+
+    def present(self) -> list[Way]:
+        """Returns the ways that have been made by now."""
+        return [way for way in self.ways if all(held_by(anchor) for anchor in way)]
+
+    def names_present(self) -> set[str]:
+        """Returns all names: a way that is yet to be made opens no state that was dropped."""
+        return self.names()
+
+    def fresh(self, epoch: Epoch, *, for_all: bool = True) -> FreshRoot:
+        """Makes a root for all ways."""
+        return super().fresh(epoch, for_all=for_all or not self.present())
+
+    def epochs(self) -> set[Epoch]:
+        """Returns the epoch of the copy until the ways have been made."""
+        return super().epochs() or {self._epoch}
+
+    def open(self, head: Head) -> Secret:
+        """Opens the root of the copy's epoch, and of those since by the ways."""
+        return Secret(self._root) if head.epoch == self._epoch else super().open(head)
+
+
 def held_by(anchor: Anchor) -> dict[Epoch, Secret] | None:
     """Returns the shares of an anchor, None when it does not answer."""
     try:

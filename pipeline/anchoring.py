@@ -36,16 +36,20 @@ class AnchorRow:
     way: str
     level: Level | None
     is_outstanding: bool
+    is_used: bool = True
+    """Else it was given up while it was away, or is a recovery copy."""
 
 
 def anchors(vault: Vault) -> Iterator[AnchorRow]:
-    """Yields every anchor of the vault, way by way."""
+    """Yields every anchor of the vault, way by way, then the ways no longer used and awaited."""
     specs = (spec for way in parse_spec(vault.anchor) for spec in way)
     roots = vault.roots_of(vault.anchor)
     for spec, (anchor, way) in zip(specs, ((a, w) for w in roots.ways for a in w), strict=True):
         name = roots.name_of(way)
         level = None if held_by(anchor) is None else anchor.level()
         yield AnchorRow(spec, anchor.name, name, level, name in vault.ring.outstanding)
+    for name in sorted(vault.ring.outstanding - roots.names()):
+        yield AnchorRow(name, name, name, None, is_outstanding=True, is_used=False)
 
 
 def add(vault: Vault, spec: str, to: str | None = None) -> None:
@@ -62,7 +66,9 @@ def add(vault: Vault, spec: str, to: str | None = None) -> None:
 
 def remove(vault: Vault, name: str) -> None:
     """Takes an anchor out of its way; raises `NotFound`, and `Refused` for the last one."""
-    place, spec = _way_of(vault, name), _spec_of(vault, name)
+    if not row_of(vault, name).is_used:
+        raise Refused(f"{name} is not used any more; once it is destroyed, say --destroyed")
+    place, spec = _way_of(vault, name), row_of(vault, name).spec
     ways = parse_spec(vault.anchor)
     left = tuple(tuple(s for s in w if s != spec) if n == place else w for n, w in enumerate(ways))
     if not any(left):
@@ -91,7 +97,7 @@ def follow(vault: Vault) -> None:
 def _change(vault: Vault, ways: Ways) -> None:
     spec = format_spec(ways)
     _check(vault, spec)
-    _record(vault, vault.anchor, spec)
+    record(vault, vault.anchor, spec)
     _carry_out(vault, spec)
 
 
@@ -113,7 +119,7 @@ def _carry_out(vault: Vault, spec: str) -> None:
             _take_back(vault, spec)
             raise
     vault.use_anchors(spec, ring)
-    _record(vault, spec, None)
+    record(vault, spec, None)
 
 
 def _take_back(vault: Vault, spec: str) -> None:
@@ -122,7 +128,7 @@ def _take_back(vault: Vault, spec: str) -> None:
     ring.open()
     _retire(ring, vault.roots_of(spec))
     vault.use_anchors(vault.anchor, ring)
-    _record(vault, vault.anchor, None)
+    record(vault, vault.anchor, None)
 
 
 def _retire(ring: Ring, roots: Roots) -> None:
@@ -131,21 +137,23 @@ def _retire(ring: Ring, roots: Roots) -> None:
         ring.retire(roots)
 
 
-def _record(vault: Vault, anchor: str, then: str | None) -> None:
+def record(vault: Vault, anchor: str, then: str | None) -> None:
+    """Puts on record which anchors the vault has, and which it is to have."""
     identity = read_identity(vault.directory, vault.disk)
     write_identity(vault.directory, replace(identity, anchor=anchor, anchor_next=then), vault.disk)
 
 
-def _spec_of(vault: Vault, name: str) -> str:
+def row_of(vault: Vault, name: str) -> AnchorRow:
+    """Returns the anchor of this name or specification; raises `NotFound`."""
     names = {name, format_spec(((name,),))}
-    found = [row.spec for row in anchors(vault) if names & {row.spec, row.name}]
+    found = [row for row in anchors(vault) if names & {row.spec, row.name}]
     if not found:
         raise NotFound(f"no anchor {name[:40]!r}; `anechoic anchor list` shows them")
     return found[0]
 
 
 def _way_of(vault: Vault, name: str) -> int:
-    spec = _spec_of(vault, name)
+    spec = row_of(vault, name).spec
     return next(n for n, way in enumerate(parse_spec(vault.anchor)) if spec in way)
 
 
@@ -187,7 +195,8 @@ def _check_new(vault: Vault, anchor: Anchor, old: Roots) -> None:
     held = held_by(anchor)
     if held and any(held == held_by(other) for other in old.anchors):
         raise Refused("an anchor of this vault lies there already; name another folder")
-    if not held and anchor.name in {n for way in vault.ring.outstanding for n in way.split("+")}:
+    gone = vault.ring.outstanding | vault.ring.sworn
+    if not held and anchor.name in {name for way in gone for name in way.split("+")}:
         raise Refused(
             f"an anchor {anchor.name} was removed while it was away, and what it held is "
             "outstanding; this is another one in its place: name another folder for it"

@@ -169,10 +169,10 @@ def _confirmed(
 
 
 def _unconfirmed(vault: Vault, receipts: list[Verified], confirmed: set[str]) -> Iterator[str]:
-    pending = {it.statement.plan for it in receipts if it.statement.verdict == PENDING}
-    if not vault.ring.outstanding:
-        for plan in sorted(pending - confirmed):
-            yield f"receipt {plan} is pending, no way to the root is outstanding: not confirmed"
+    pending = {it.statement.plan: it for it in receipts if it.statement.verdict == PENDING}
+    for plan in sorted(pending.keys() - confirmed):
+        if not vault.ring.outstanding_for([*map(Slot, pending[plan].statement.slots)]):
+            yield f"receipt {plan} is pending, no way that opens it is outstanding: not confirmed"
 
 
 def _handovers(vault: Vault, problems: list[str]) -> Iterator[Handover]:

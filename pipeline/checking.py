@@ -11,6 +11,7 @@ from pathlib import Path
 from keys.attested import Trust
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
+from keys.model import Slot
 from keys.note import VerifierKey
 from keys.outcome import Outcome, states, trust_in, verify_files
 from keys.verify import GIVEN, NAMED, as_json, explain, steps
@@ -63,9 +64,12 @@ def receipts(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     with acting(vault):
-        keys, outstanding = logkey.keys(vault), sorted(vault.ring.outstanding)
-    found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust(keys))
-    proofs.receipts(it, found, outstanding)
+        found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust(logkey.keys(vault)))
+        slots = {it.path: it.verified.statement.slots for it in found if it.verified}
+        waits_for = {
+            path: sorted(vault.ring.outstanding_for([*map(Slot, of)])) for path, of in slots.items()
+        }
+    proofs.receipts(it, found, waits_for)
     return DONE if all(outcome.verified for outcome in found) else DOES_NOT_VERIFY
 
 

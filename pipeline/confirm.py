@@ -1,8 +1,8 @@
 """What is looked at after an erasure, and the confirmation of receipts that were pending.
 
 Promises that nothing is signed that was not looked at, on the disk and in the anchors anew, and
-that every pending receipt gets its one confirmation once no way to the root is outstanding: what a
-crash leaves undone, the next act does (SPEC section 6.6).
+that every pending receipt gets its one confirmation once no way is outstanding that opens what it
+erased: what a crash leaves undone, the next act does (SPEC section 6.6).
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from keys.durable import replace_file
 from keys.errors import Malformed
 from keys.model import Slot
 from keys.receipt import PENDING, Check, Statement, parse_receipt
+from keys.recovery import PREFIX
 from keys.root import held_by
 from pipeline import logkey
 from pipeline.vault import Vault
@@ -29,15 +30,34 @@ def looked_at(vault: Vault, slots: Collection[Slot]) -> list[tuple[bool, Check]]
     return [(dead == len(slots), empty), _look_at_anchors(vault)]
 
 
+def residual(vault: Vault, slots: Collection[Slot]) -> Iterator[str]:
+    """Yields what a receipt says of the ways that may still open these slots, whoever has them."""
+    then = "with it and a copy of the ring made before the erasure its keys open"
+    for way in sorted(vault.ring.outstanding_for(slots)):
+        if way.startswith(PREFIX):
+            yield f"the recovery copy {way} was not said to be destroyed: {then}"
+        else:
+            yield (
+                f"the way {way} to the root was away, or was cut off: {then}, until it has been "
+                "here again or is destroyed"
+            )
+    for way in sorted(vault.ring.sworn_for(slots)):
+        yield f"{_on_the_word_of_the_user(way).found}: if that is not true, {then}"
+
+
+def _on_the_word_of_the_user(way: str) -> Check:
+    return Check(f"the way {way} to the root", f"{way} is destroyed, by the word of its user alone")
+
+
 def expect(vault: Vault, statement: Statement) -> None:
     """Leaves a mark where a receipt is pending, by which later acts know without reading it."""
     if statement.verdict == PENDING:
-        mark = sha256(statement.encode()).hexdigest() + "\n"
+        mark = f"{sha256(statement.encode()).hexdigest()} {min(statement.slots)}\n"
         replace_file(vault.disk, vault.receipts / (statement.plan + MARK), mark.encode())
 
 
 def confirm(vault: Vault, tool: Callable[[], str], clock: Callable[[], str]) -> None:
-    """Confirms what is pending and complete, unless a way to the root is still outstanding.
+    """Confirms what is pending and complete: what no way that is outstanding still opens.
 
     For each: 1. The statement is durable, in the place of the mark. 2. The log has its hash. 3. The
     confirmation is durable. 4. The mark is deleted, whose presence says that steps are left.
@@ -47,9 +67,19 @@ def confirm(vault: Vault, tool: Callable[[], str], clock: Callable[[], str]) -> 
     for plan in marked:
         if plan + CONFIRMED in names:
             vault.disk.delete(vault.receipts / (plan + MARK))
-        elif not vault.ring.outstanding:
+        elif not _still_waits(vault, plan):
             for statement in _receipts_of(vault, plan):
                 _confirm(vault, statement, tool, clock)
+
+
+def _still_waits(vault: Vault, plan: str) -> bool:
+    """Tells by the mark, without its receipt, whether some way opens the oldest of its slots."""
+    if not vault.ring.outstanding:
+        return False
+    words = bytes(vault.disk.read(vault.receipts / (plan + MARK))).split()
+    if len(words) == 2 and words[1].isdigit():  # else a statement has taken the mark's place
+        return bool(vault.ring.outstanding_for([Slot(int(words[1]))]))
+    return False
 
 
 def _confirm(
@@ -58,10 +88,13 @@ def _confirm(
     mark = vault.receipts / (receipt.plan + MARK)
     statement = _logged(vault, receipt.plan)
     if statement is None:
-        found = looked_at(vault, [Slot(slot) for slot in receipt.slots])
-        if vault.ring.outstanding or not all(ok for ok, _ in found):
+        slots = [Slot(slot) for slot in receipt.slots]
+        if vault.ring.outstanding_for(slots):
+            return
+        found = looked_at(vault, slots)
+        if vault.ring.outstanding_for(slots) or not all(ok for ok, _ in found):
             return  # the audit says what is wrong
-        checks = tuple(check for _, check in found)
+        checks = (*(check for _, check in found), *_ways(vault, slots))
         statement = _statement(vault, receipt, checks, tool(), clock())
         replace_file(vault.disk, mark, statement.encode())
         vault.log.append([statement.entry()])
@@ -101,6 +134,14 @@ def _logged(vault: Vault, plan: str) -> Confirmation | None:
         return None
     vault.disk.sync_dir(vault.receipts)  # a killed process may have left it in the cache alone
     return statement if vault.log.has(statement.position, statement.entry()) else None
+
+
+def _ways(vault: Vault, slots: Collection[Slot]) -> Iterator[Check]:
+    """Yields of which ways it was not looked, and why it need not be."""
+    for way in sorted(vault.ring.sworn_for(slots)):
+        yield _on_the_word_of_the_user(way)
+    for way in sorted(vault.ring.outstanding):
+        yield Check(f"the way {way} to the root", "not here since before these slots were made")
 
 
 def _look_at_anchors(vault: Vault) -> tuple[bool, Check]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from keys.anchor.medium import Medium, level_of, medium_of
-from pipeline import machine, models
+from pipeline import machine, models, recovery
 from pipeline.errors import NoModel
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.terminal import count
@@ -20,6 +20,7 @@ def findings(vault: Path, anchors: Path) -> list[Finding]:
         _share(vault, anchors),
         _anchor(anchors),
         _apart(vault, anchors),
+        _copies(vault),
         machine.swap(),
         machine.core_dumps(),
         *(machine.permissions(path) for path in (vault, anchors) if path.exists()),
@@ -63,6 +64,19 @@ def _share(vault: Path, anchors: Path) -> Finding:
         return Finding("anchor file", OK, str(share))
     remedy = "put the file back, or name its directory in ANECHOIC_ANCHOR_DIR"
     return Finding("anchor file", BAD, f"{share} is missing: the vault opens for nobody", remedy)
+
+
+def _copies(vault: Path) -> Finding:
+    """Tells of recovery copies by the log alone: each opens what was live when it was made."""
+    try:
+        with (vault / "log" / "entries").open("rb") as log:
+            found = recovery.told_in(log)
+    except OSError:
+        found = []
+    if not found:
+        return Finding("recovery copies", OK, "none that is awaited")
+    remedy = f"when it is destroyed: anechoic anchor remove {found[0]} --destroyed"
+    return Finding("recovery copies", WARN, f"{', '.join(found)}: receipts wait for it", remedy)
 
 
 def _identity(vault: Path) -> str | None:

@@ -90,21 +90,30 @@ def the_vault_if_any(options: Namespace, it: Terminal) -> Vault | None:
         return None
 
 
-def _ask_passphrase() -> bytearray:
-    given = os.environ.get("ANECHOIC_PASSPHRASE")
+def _ask_passphrase(whose: str = "this vault", variable: str = "ANECHOIC_PASSPHRASE") -> bytearray:
+    given = os.environ.get(variable)
     if given is None and not sys.stdin.isatty():
-        raise AnchorFailure(
-            "this vault has a passphrase: set ANECHOIC_PASSPHRASE, or run this in a terminal"
-        )
-    return bytearray((given if given is not None else _typed("Passphrase: ")).encode())
+        raise AnchorFailure(f"{whose} has a passphrase: set {variable}, or run this in a terminal")
+    prompt = "Passphrase: "
+    return bytearray((given if given is not None else _typed(prompt)).encode())
 
 
 def new_passphrase() -> bytearray:
-    """Asks for a passphrase to be, twice where somebody types it; raises `Refused`."""
-    first = _ask_passphrase()
+    """Asks for the passphrase of a vault to be, twice where somebody types it; raises `Refused`."""
+    return _new("this vault", "ANECHOIC_PASSPHRASE")
+
+
+def recovery_passphrase(*, is_new: bool = False) -> bytearray:
+    """Asks for the passphrase of a recovery copy, twice where it is new; raises `Refused`."""
+    of = "the recovery copy", "ANECHOIC_RECOVERY_PASSPHRASE"
+    return _new(*of) if is_new else _ask_passphrase(*of)
+
+
+def _new(whose: str, variable: str) -> bytearray:
+    first = _ask_passphrase(whose, variable)
     if not first:
         raise Refused("the passphrase is empty; nothing was made")
-    if "ANECHOIC_PASSPHRASE" not in os.environ and _typed("Again: ").encode() != first:
+    if variable not in os.environ and _typed("Again: ").encode() != first:
         raise Refused("the two passphrases differ; nothing was made")
     return first
 

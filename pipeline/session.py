@@ -10,26 +10,20 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-
 from keys.durable import Disk, RealDisk
-from keys.errors import AnchorFailure
 from keys.lock import WAIT_S, locked
 from keys.log import Log
 from keys.mirror import MARK, MirroredDisk
-from keys.model import ID_SIZE, KEY_SIZE
+from keys.model import ID_SIZE
 from keys.root import Roots
-from keys.secret import Secret
 from pipeline import anchoring, erase, retention
 from pipeline.anchors import check_places, format_spec, parse_spec, ways_of
 from pipeline.errors import Refused
 from pipeline.identity import FORMAT, Identity, read_identity, write_identity
+from pipeline.passphrase import stretch
 from pipeline.vault import Vault
 
 _OURS = {"lock", "ring", "log", "sealed", "capture", "receipts", "vault.json", "vault.json.new"}
-_ARGON2_MEMORY_KIB = 64 * 1024
-_ARGON2_ITERATIONS = 3
-_ARGON2_LANES = 4
 
 AskPassphrase = Callable[[], bytearray]
 """Returns the passphrase in UTF-8; called only when the vault has one."""
@@ -107,7 +101,7 @@ def _assemble(
     directory: Path, anchors: Path, identity: Identity, disk: Disk, ask: AskPassphrase
 ) -> Vault:
     salt = identity.passphrase_salt
-    secret = _stretch(ask(), bytes.fromhex(salt)) if salt else None
+    secret = stretch(ask(), bytes.fromhex(salt)) if salt else None
     mirrored = MirroredDisk(disk, directory, tuple(map(Path, identity.mirrors)))
     log = Log(mirrored, directory / "log", identity.id)
 
@@ -115,20 +109,6 @@ def _assemble(
         return Roots(identity.id, ways_of(spec, disk, anchors, identity.id), secret)
 
     return Vault(directory, identity.id, mirrored, log, identity.anchor, roots_of)
-
-
-def _stretch(passphrase: bytearray, salt: bytes) -> Secret:
-    if not passphrase:
-        raise AnchorFailure("this vault has a passphrase, and none was given")
-    out = Secret(KEY_SIZE)
-    Argon2id(
-        salt=salt,
-        length=KEY_SIZE,
-        iterations=_ARGON2_ITERATIONS,
-        lanes=_ARGON2_LANES,
-        memory_cost=_ARGON2_MEMORY_KIB,
-    ).derive_into(passphrase, out)  # type: ignore[arg-type]  # its stub says bytes
-    return out
 
 
 def _make_durable(directory: Path, disk: Disk) -> None:

@@ -124,3 +124,36 @@ def test_verify_explains_each_step(shell: Shell, ids: list[str]) -> None:
     for step in ("form", "log key", "checkpoint signature", "inclusion", "live change"):
         assert step in long
     assert len(long) > 2 * len(short)
+
+
+def test_a_recovery_copy_is_said_written_listed_used_and_sworn_destroyed(
+    shell: Shell, ids: list[str]
+) -> None:
+    copy, word = shell.home / "copy", {"ANECHOIC_RECOVERY_PASSPHRASE": "barley"}
+    asked = Shell(shell.home, word)
+    assert shell("anchor", "recovery", "--to", str(copy)).code == 2
+    assert not copy.exists()
+    done = asked("anchor", "recovery", "--to", str(copy), "--passphrase", "--yes")
+    assert (done.code, "pending" in done.err) == (0, True)
+    shutil.copytree(shell.vault, shell.home / "backup")
+    name = shell.json("anchor", "list")[1]["anchor"]
+    assert name.startswith("recovery-")
+    assert name in shell("doctor").out
+    assert shell.json("forget", ids[0], "--yes")["verdict"] == "pending"
+    (row,) = shell.json("receipts")
+    assert row["outstanding"] == [name]
+    assert shell("anchor", "remove", name).code == 2
+    shutil.rmtree(shell.anchors)
+    shutil.rmtree(shell.vault / "ring")
+    shutil.copytree(shell.home / "backup" / "ring", shell.vault / "ring")
+    wrong = Shell(shell.home, {"ANECHOIC_RECOVERY_PASSPHRASE": "corn"})
+    for each, code in ((shell, 7), (wrong, 7), (asked, 0)):
+        assert each("anchor", "recovery", "--from", str(copy)).code == code
+    assert [row["interaction"] for row in shell.json("history")] == ids[:0:-1]
+    for row in shell.json("anchor", "list")[1:]:
+        shell.json("anchor", "remove", row["anchor"], "--destroyed")
+    (row,) = shell.json("receipts")
+    assert row["verdict"] == "confirmed"
+    text = shell("verify", row["receipt"]).out
+    assert "by the word of its user alone" in " ".join(text.split())
+    assert shell("audit").code == 0

@@ -4,6 +4,7 @@ The erasure is made while the second anchor, a stick, is away; it comes back lat
 """
 
 import json
+import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,6 +40,7 @@ from tests.household import (
     house_disk,
     no_passphrase,
     say,
+    sealed_of,
     settled,
 )
 from tests.test_pending import Stick
@@ -131,9 +133,10 @@ def test_it_is_confirmed_once(stick: Stick, vault: Vault, done: Erasure) -> None
         assert sum(isinstance(it, ConfirmedEntry) for _, it in vault.log.scan()) == 1
 
 
-def test_two_pending_receipts_are_confirmed_each(stick: Stick, done: Erasure) -> None:
-    (more,) = say(stick.vault(), "said while the stick was away")
-    second = forget(stick.vault(), more)
+def test_two_pending_receipts_are_confirmed_each(stick: Stick) -> None:
+    (more,) = say(stick.vault(), "said before as well")
+    stick.pull_out()
+    done, second = forget(stick.vault(), stick.dead), forget(stick.vault(), more)
     assert second.statement.verdict == PENDING
     stick.put_in()
     vault = stick.vault()
@@ -142,6 +145,24 @@ def test_two_pending_receipts_are_confirmed_each(stick: Stick, done: Erasure) ->
     outcomes = verify_files([done.receipt, second.receipt], Trust())
     assert [it.verdict for it in outcomes] == [CONFIRMED] * 2
     assert len({it.confirmed.index for it in outcomes if it.confirmed}) == 2
+
+
+def test_what_was_said_while_the_stick_was_away_waits_for_nothing(
+    stick: Stick, done: Erasure
+) -> None:
+    late, later = say(stick.vault(), "said while it was away", "and this")
+    stick.sealed = sealed_of(stick.vault(), late)
+    shutil.copytree(stick.base / "vault", stick.base / "backup" / "late")
+    shutil.copytree(stick.here, stick.base / "old")
+    second = forget(stick.vault(), late)
+    assert (second.statement.verdict, the(done).verdict) == (CONFIRMED, PENDING)
+    assert not any("the way" in row for row in second.statement.residual)
+    assert not stick.opens_from_backup(stick.here, stick.base / "pocket")
+    assert stick.opens_from_backup(stick.base / "old"), "the control"
+    assert forget(stick.vault(), later).statement.verdict == CONFIRMED
+    vault = stick.vault()
+    with acting(vault, clock):
+        assert audit(vault).problems == []
 
 
 def test_nothing_is_signed_that_does_not_hold(
