@@ -80,6 +80,7 @@ def row_of(interaction: InteractionId, meta: Meta, *, has_audio: bool) -> Row:
     processed_s = seconds_of(meta.processed_at) if meta.processed_at else ended_s
     reckoned_s = seconds_of(meta.reckoned_at) if meta.reckoned_at else None
     limits = Limits(meta.audio_limit_s, meta.words_limit_s)
+    has_audio = has_audio and limits.audio_s != 0  # then there never was any
     return Row(interaction, meta.profile, processed_s, limits, reckoned_s, has_audio)
 
 

@@ -181,6 +181,7 @@ def complete(vault: Vault, interaction: InteractionId, heard: Transcript, clock:
 
     If it is sensitive, and the limit for that is over already, the interaction is erased.
     """
+    vault.words_slot(interaction)  # or it raises Erased
     if state := state_of(vault, clock):
         meta = Meta.decode(vault.read(interaction, META))
         meta = _judged(meta, heard, state.settings)
