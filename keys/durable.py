@@ -7,6 +7,7 @@ the same shape, so the protocols above run on either.
 """
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,16 @@ from keys.errors import StateUnknown
 from keys.secret import Secret
 
 Buffer = bytes | bytearray | memoryview
+_AGAIN = "run the command again, and it will recover what holds"
+_REMEDIES = {
+    errno.ENOSPC: "expected room on that disk, found none: make some, then " + _AGAIN,
+    errno.EDQUOT: "expected room on that disk, found your share of it used up: make some, then "
+    + _AGAIN,
+    errno.EROFS: "expected a disk that can be written, found one that has become read-only, as one "
+    "does that fails: see to it, then " + _AGAIN,
+    errno.EIO: "expected a disk that works, found one that fails or has gone: see to it, then "
+    + _AGAIN,
+}
 
 
 class Disk(Protocol):
@@ -63,7 +74,7 @@ def _unknown_if_it_fails(act: str, path: Path) -> Iterator[None]:
     except OSError as error:
         raise StateUnknown(
             f"could not {act} {path}: {error.strerror or error}; "
-            "run the command again, and it will recover what holds"
+            + _REMEDIES.get(error.errno or 0, _AGAIN)
         ) from error
 
 

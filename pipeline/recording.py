@@ -94,9 +94,18 @@ def hold(vault: Vault, interaction: InteractionId) -> contextlib.ExitStack:
     """Shows other processes that this one records; the system takes it back when it ends."""
     vault.capture.mkdir(parents=True, exist_ok=True)  # the lock is the system's: never simulated
     path, stack = vault.capture / (interaction.hex() + _HOLD), contextlib.ExitStack()
-    stack.callback(path.unlink, missing_ok=True)
+    stack.callback(_clear_away, path)
     stack.enter_context(locked(path, wait_s=0))
     return stack
+
+
+def _clear_away(path: Path) -> None:
+    """Deletes a lock's file if it can be: on a disk that fails, the error to be told came before.
+
+    One that stays is cleared away by `held`: nobody holds it.
+    """
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def held(vault: Vault) -> set[InteractionId]:
