@@ -23,7 +23,7 @@ _WEEKDAYS = {name: n for n, name in enumerate(WEEKDAY_NAMES)}
 _MONTHS = {name: n for n, name in enumerate(MONTH_NAMES, 1)}
 _GROUPS = {"day": EVERY_DAY, "weekday": EVERY_DAY[:5], "weekend": EVERY_DAY[5:]}
 _NO_CLOCK_BEFORE = {"of", "point", "least", "once", "time", "percent"}
-_AFTER_A_BARE_DAY = {"", "at", "to", "the", *PARTS}
+_AFTER_A_BARE_DAY = {"", "at", "to", "the", "in", "from", *PARTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ def _after(tokens: Sequence[str], at: int, loose: bool) -> Read | None:
 
 
 def _offset(tokens: Sequence[str], at: int, _: bool) -> Read | None:
-    """Reads "tomorrow morning", "the day after tomorrow", "in three days", "next week"."""
+    """Reads "for tomorrow morning", "the day after tomorrow", "in three days", "next week"."""
+    at += word(tokens, at) == "for"
     if starts(tokens, at, "the", "day", "after", "tomorrow"):
         return _with_part(tokens, When(day=Day(offset=2)), at + 4)
     if starts(tokens, at, "next", "week"):
@@ -129,7 +130,7 @@ def _part(tokens: Sequence[str], at: int, _: bool) -> Read | None:
 
 def _weekday(tokens: Sequence[str], at: int, loose: bool) -> Read | None:
     """Reads "on friday", "next friday", "friday the third of may"; bare only before an edge."""
-    start = at + (word(tokens, at) in {"on", "by"} or (loose and word(tokens, at) == "for"))
+    start = at + (word(tokens, at) in {"on", "by", "for"})
     said_next = word(tokens, start) == "next"
     start += word(tokens, start) in {"next", "this", "coming"}
     if word(tokens, start) not in _WEEKDAYS:
@@ -147,7 +148,7 @@ def _weekday(tokens: Sequence[str], at: int, loose: bool) -> Read | None:
 
 def _date(tokens: Sequence[str], at: int, _: bool) -> Read | None:
     """Reads "on the third of december", "december third 2027", "on the third"."""
-    start = at + (word(tokens, at) in {"on", "by"})
+    start = at + (word(tokens, at) in {"on", "by", "for"})
     if word(tokens, start) in _MONTHS:
         named = start + 1 + (word(tokens, start + 1) == "the")
         day = ordinal(tokens, named) or cardinal(tokens, named)
@@ -159,7 +160,12 @@ def _date(tokens: Sequence[str], at: int, _: bool) -> Read | None:
     month = day[1] + (word(tokens, day[1]) == "of")
     if word(tokens, month) in _MONTHS:
         return _with_year(tokens, _MONTHS[tokens[month]], (day[0], month + 1))
-    is_day = the and start > at and 1 <= day[0] <= 31
+    is_day = (
+        the
+        and word(tokens, at) == "on"
+        and 1 <= day[0] <= 31
+        and word(tokens, day[1]) in _AFTER_A_BARE_DAY
+    )
     return (When(day=Day(day=day[0])), day[1]) if is_day else None
 
 

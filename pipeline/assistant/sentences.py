@@ -5,6 +5,7 @@ user's is told of with its place. To understand more, change `sentences.toml`; a
 another such file. What hassil needs is made here and nowhere else.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _TIMES = (NONE, STRICT, LOOSE)
 _WORDS = ("sentences", "timed")
 _INTENT_KEYS = {"sentences", "timed", "time", "early", "all_day", "default"}
 _ANY = "*"
+_LISTS, _RULES = re.compile(r"\{(\w+)"), re.compile(r"<(\w+)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +61,26 @@ class Sentences:
 def sentences() -> Sentences:
     """Returns the sentences of this package and the user's; raises `Refused` for a mistake."""
     ours = _read(Path(__file__).with_name(FILE))
-    theirs = places.config_directory() / FILE
+    path = places.config_directory() / FILE
+    if not path.exists():
+        return made(ours)
     try:
-        return made(joined(ours, _read(theirs)) if theirs.exists() else ours)
-    except Refused:
-        raise
-    except Exception as error:  # hassil raises what it likes for a template that is none
+        both = joined(ours, theirs := _read(path))
+        _check(theirs, both)
+        return made(both)
+    except Refused as refused:
+        raise Refused(f"{path}: {refused}; correct it, or move the file away") from refused
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise Refused(
-            f"{theirs}: expected templates as in the sentences of the package, found one that "
-            f"cannot be read ({type(error).__name__}); correct it, or move the file away"
+            f"{path}: expected tables as in the sentences of the package, found another form "
+            f"({type(error).__name__}); correct it, or move the file away"
         ) from error
 
 
 def joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns both files as one: sentences and words add up, rules are replaced."""
     if unknown := set(theirs) - {"rules", "lists", "intents"}:
-        raise Refused(f"{FILE}: expected rules, lists and intents, found {min(unknown)!r}")
+        raise Refused(f"expected rules, lists and intents, found {min(unknown)!r}")
     lists = dict(ours["lists"])
     for name, words in theirs.get("lists", {}).items():
         lists[name] = words if isinstance(lists.get(name, _ANY), str) else [*lists[name], *words]
@@ -82,7 +88,7 @@ def joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]
     for name, table in theirs.get("intents", {}).items():
         if name not in intents:
             known = ", ".join(intents)
-            raise Refused(f"{FILE}: expected one of the intents {known}; found {name!r}")
+            raise Refused(f"expected one of the intents {known}; found {name!r}")
         added = {key: [*intents[name].get(key, ()), *table.get(key, ())] for key in _WORDS}
         intents[name] = {**intents[name], **table, **added}
     rules = {**ours["rules"], **theirs.get("rules", {})}
@@ -105,18 +111,37 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: expected TOML, found {error}") from error
+        raise Refused(f"expected TOML, found {error}") from error
 
 
 def _sort(name: str, table: Mapping[str, Any]) -> Sort:
     if unknown := set(table) - _INTENT_KEYS:
-        raise Refused(f"{FILE}, {name}: there is no {min(unknown)!r}")
+        raise Refused(f"{name}: there is no {min(unknown)!r}")
     if table.get("time") not in _TIMES:
-        raise Refused(f"{FILE}, {name}: expected time to be one of {', '.join(_TIMES)}")
+        raise Refused(f"{name}: expected time to be one of {', '.join(_TIMES)}")
     default = time.fromisoformat(table["default"]) if "default" in table else None
     all_day = bool(table.get("all_day"))
     habit = Habit(bool(table.get("early")), time(0) if all_day else default)
     return Sort(table["time"], habit, all_day)
+
+
+def _check(theirs: Mapping[str, Any], both: Mapping[str, Any]) -> None:
+    """Looks at the templates of a user's file: hassil itself only looks when it matches."""
+    from hassil import parse_sentence
+    from hassil.parser import ParseError
+
+    tables = theirs.get("intents", {}).values()
+    templates = [*theirs.get("rules", {}).values()]
+    templates += [it for table in tables for key in _WORDS for it in table.get(key, ())]
+    for template in templates:
+        try:
+            parse_sentence(template)
+        except (ParseError, ValueError, AssertionError) as error:
+            raise Refused(f"expected a template, found {template!r}") from error
+        missing = {*_LISTS.findall(template)} - {*both["lists"]}
+        missing |= {*_RULES.findall(template)} - {*both["rules"]}
+        if missing:
+            raise Refused(f"{template!r} names {min(missing)!r}, which is no list or rule")
 
 
 def _compiled(templates: Mapping[str, list[str]], file: Mapping[str, Any]) -> "Intents":
