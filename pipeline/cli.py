@@ -23,6 +23,7 @@ _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
+    "stamp": "pipeline.stamping",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
@@ -232,6 +233,9 @@ def _add_looking(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add_filter(it)
     it = _add(commands, "show", "show all that is known of an interaction")
     it.add_argument("id", metavar="ID")
+    it = _add(commands, "report", "what is held, why, until when, who has seen it, what has left")
+    it.add_argument("--profile", metavar="P", help="of this profile alone")
+    it.add_argument("--page", type=Path, metavar="FILE", help="write it as a page (HTML) to print")
     it = _add(commands, "play", "play the audio of an interaction")
     it.add_argument("id", metavar="ID")
     it = _add(commands, "export", "copy an interaction out of the vault, sealed or plain")
@@ -271,14 +275,27 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("--explain", action="store_true", help="say what each step compares and proves")
     key = "a log key that you trust; a handover (.rekey) leads from one to the next"
     it.add_argument("--log-key", action="append", default=[], metavar="VKEY", help=key)
-    witness = "a witness that must have signed along"
-    it.add_argument("--witness", action="append", default=[], metavar="VKEY", help=witness)
     _add_copy(it)
+    _add_vouching(it)
     _add(commands, "receipts", "list all receipts with their verdicts")
+    it = _add(commands, "stamp", "have a witness or a time stamp authority vouch for a receipt")
+    it.add_argument("receipt", type=Path, metavar="RECEIPT")
+    way = it.add_mutually_exclusive_group(required=True)
+    way.add_argument("--to", type=Path, metavar="DIR", help="write there what they are to sign")
+    back = "add what came back: a response, a note, or its lines"
+    way.add_argument("--attach", type=Path, nargs="+", metavar="FILE", help=back)
+    _add_vouching(it)
     it = _add(commands, "restore", "bring sealed files back from an old copy of the vault")
     it.add_argument("copy", type=Path, metavar="COPY", help="a folder or tar file, of any age")
     it = _add(commands, "audit", "hold every file, key, log entry and receipt together")
     _add_copy(it)
+
+
+def _add_vouching(it: argparse.ArgumentParser) -> None:
+    witness = "a witness that must have signed along"
+    it.add_argument("--witness", action="append", default=[], metavar="VKEY", help=witness)
+    stamps = "the certificates (PEM) of an authority that must have stamped the time (RFC 3161)"
+    it.add_argument("--tsa", type=Path, action="append", default=[], metavar="PEM", help=stamps)
 
 
 def _add_copy(it: argparse.ArgumentParser) -> None:

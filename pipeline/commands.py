@@ -26,7 +26,7 @@ from pipeline.opening import (
 )
 from pipeline.select import Selection, parse_time
 from pipeline.session import acting, create_vault, now
-from pipeline.terminal import Terminal
+from pipeline.terminal import Terminal, safe
 from pipeline.vault import Vault
 
 DONE, FAILED = 0, 1
@@ -94,6 +94,23 @@ def show(options: Namespace) -> int:
     with acting(vault):
         found = looking.detail(vault, vault.resolve(options.id))
     showing.detail(it, found)
+    return DONE
+
+
+def report(options: Namespace) -> int:
+    """Shows what is held, why and for how long, who was shown it, and what left."""
+    from pipeline import reporting
+    from pipeline.report import report as report_of
+
+    it = Terminal(as_json=options.json)
+    vault = the_vault(options, it)
+    with acting(vault):
+        found = report_of(vault, now, options.profile)
+    if options.page:
+        options.page.write_text(reporting.page(found))
+        it.say(safe(f"the report is in {options.page}"))
+    else:
+        reporting.show(it, found)
     return DONE
 
 

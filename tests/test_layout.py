@@ -22,6 +22,8 @@ pipeline.checking pipeline.keeping pipeline.terms
 pipeline.commands
 pipeline.demo
 pipeline.microphone
+pipeline.reporting
+pipeline.report
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore pipeline.vocabulary
 pipeline.forgetting
@@ -36,7 +38,7 @@ pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
 pipeline.assistant.agenda
-pipeline.erase pipeline.audit pipeline.report
+pipeline.erase pipeline.audit
 pipeline.livestate pipeline.confirm pipeline.agenda
 pipeline.logkey
 pipeline.plan pipeline.unfinished
@@ -80,6 +82,7 @@ keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys
 keys.rotation
 keys.statefile keys.pagefile
 keys.attested keys.canonical
+keys.stamp
 keys.handover keys.cosignature
 keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
