@@ -57,7 +57,8 @@ class Service:
         Raises `StateUnknown`, after the same, when the disk has failed.
         """
         with self._threads:
-            asyncio.run(self._run())
+            # Never in debug mode, whatever the environment says: it logs the addresses of clients.
+            asyncio.run(self._run(), debug=False)
         if self._failure:
             raise self._failure
 

@@ -71,8 +71,8 @@ class Desk:
     def hear(self, source: Source, profile: str, model: str, say: Callable[[Text], None]) -> Text:
         """Hears a source to its end; returns all words that are not forgotten.
 
-        `say` gets each utterance once it is sealed and its disclosure is in the log. Raises what
-        `listen` raises, and what `say` does.
+        `say` gets each utterance once it is sealed and its disclosure is in the log; one that broke
+        off stays here. Raises what `listen` raises, and what `say` does.
         """
         voice = _Voice(self._new_probability())
         request = Request(profile, model, endpointing=Endpointing())
@@ -80,7 +80,7 @@ class Desk:
         for event in listen(
             source, _Hesitant(self._keeper, voice), self._recogniser, voice, request
         ):
-            if isinstance(event, Said) and self._discloses(event):
+            if isinstance(event, Said) and not event.truncated and self._discloses(event):
                 said.append(event)
                 say(Text(event.text))
         return Text(" ".join(it.text for it in self._living(said)))

@@ -7,6 +7,7 @@ what hostile clients meet in `test_wyoming_hostile.py`.
 import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,7 @@ def test_a_client_that_goes_away_leaves_what_it_said_and_it_was_not_let_out(tmp_
     (row,) = rows(vault)
     assert row.meta.truncated
     assert row.text == " ".join(WORDS[:2])
+    assert disclosures(vault) == []
     assert it.told == []
 
 
@@ -326,8 +328,6 @@ def test_draining_finishes_what_is_under_way_and_accepts_no_more(tmp_path: Path)
 
 def test_draining_has_an_end(tmp_path: Path) -> None:
     vault = make(tmp_path)
-    from dataclasses import replace
-
     with running([reopen(tmp_path)], replace(BRISK, ending_s=0.3)) as it:
 
         async def never_stop() -> None:

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ with warnings.catch_warnings():
     from wyoming.asr import Transcribe, Transcript
     from wyoming.audio import AudioChunk, AudioStart, AudioStop
     from wyoming.client import AsyncTcpClient
-    from wyoming.event import Event
+    from wyoming.event import Event, async_write_event
     from wyoming.info import Describe, Info
     from wyoming.ping import Ping, Pong
 
@@ -46,6 +45,7 @@ __all__ = [
     "Pong",
     "Transcribe",
     "Transcript",
+    "written",
 ]
 MODEL = "vosk-model-small-en-us-0.15"
 PIECE = 320  # bytes, 10 ms: what Home Assistant sends at a time
@@ -145,12 +145,31 @@ async def dictate(it: Running, pcm: bytes) -> list[Event]:
         return await stop(client)
 
 
+class _Page:
+    """As much of a writer as the package's own writing needs."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def writelines(self, them: Sequence[bytes]) -> None:
+        self.data += b"".join(them)
+
+    async def drain(self) -> None:
+        pass
+
+
+def written(event: Event) -> bytes:
+    """Returns an event as the package writes it."""
+    page = _Page()
+    asyncio.run(async_write_event(event, page))  # type: ignore[arg-type]
+    return page.data
+
+
 def text_of(events: Sequence[Event]) -> str | None:
     """Returns the text of the transcript among events, None where there is none."""
     found = [Transcript.from_event(it).text for it in events if Transcript.is_type(it.type)]
     assert len(found) <= 1
     return found[0] if found else None
-
-
-def home(base: Path) -> Path:
-    return base / "vault"
