@@ -54,9 +54,13 @@ class Due:
         return bool(self.whole or self.audio)
 
 
-def snapshot(settings: Settings, profile: str, words: Sequence[str]) -> Kept:
-    """Returns what holds for an interaction of this profile, in which these words were said."""
-    policy, sensitive = settings.policy_of(profile), is_sensitive(words, settings.words)
+def snapshot(settings: Settings, profile: str, words: Sequence[str] | None) -> Kept:
+    """Returns what holds for an interaction of this profile, in which these words were said.
+
+    Where nobody knows the words, None, they are taken for sensitive.
+    """
+    policy = settings.policy_of(profile)
+    sensitive = words is None or is_sensitive(words, settings.words)
     of_class = Limits(words_s=policy.sensitive_s if sensitive else None)
     limits = policy.limits.within(of_class)
     return Kept(limits, sensitive, policy.stores and limits.words_s != 0)

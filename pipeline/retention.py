@@ -9,10 +9,10 @@ costs the reading of two small files, whatever the size of the vault. Pure polic
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from keys.errors import Erased, Malformed, Tampered
+from keys.errors import Tampered
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
-from pipeline import erase, write
+from pipeline import erase, index, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
@@ -24,14 +24,13 @@ from pipeline.artefact import (
     Transcript,
 )
 from pipeline.erase import Clock, Erasure
-from pipeline.errors import NotFound
-from pipeline.limits import Due, Kept, Row, due, falls_due, fixed, next_due, row_of, snapshot
+from pipeline.limits import Due, Row, due, fixed, next_due, row_of, snapshot
 from pipeline.plan import Plan, make_plan
 from pipeline.reckoning import Reckoning, seconds_of, time_of
 from pipeline.reckoning import begin as first_look
 from pipeline.recording import Recording
-from pipeline.settings import DAY_S, Settings, shorter
-from pipeline.vault import Vault, is_interaction
+from pipeline.settings import DAY_S, Limits, Settings, shorter
+from pipeline.vault import Vault
 
 _REMEMBER_S = 600
 """The agenda is written again when the reckoned time has gone on by so much."""
@@ -79,7 +78,7 @@ def state_of(vault: Vault, clock: Clock) -> State | None:
     settings = Settings.decode(vault.open(artefact).read())
     known = agendas.load(vault, owners[-1], artefact.slot)
     seen_s = seconds_of(clock())
-    reckoning = known.reckoning.step(seen_s) if known else _reckoned_anew(vault, settings, seen_s)
+    reckoning = known.reckoning.step(seen_s) if known else _reckoned_anew(vault, seen_s)
     agenda = Agenda(known.next_s if known else 0, reckoning)
     return State(settings, owners[-1], artefact.slot, agenda, known)
 
@@ -153,11 +152,14 @@ def create(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> Interacti
 
 
 def begin(vault: Vault, meta: Meta, clock: Clock) -> tuple[Recording, Meta] | None:
-    """Begins a recording, with the limits of what it is cut off to; None where it may not be."""
+    """Begins a recording and returns it with its meta; None where it may not be recorded.
+
+    Should a crash cut it off, nobody knows what was said: it is kept as if it were sensitive.
+    """
     state = state_of(vault, clock)
     if state is None:
         return write.begin(vault), meta
-    kept = snapshot(state.settings, meta.profile, ())
+    kept = snapshot(state.settings, meta.profile, None)
     if not kept.has_audio:
         return None
     meta = fixed(meta, kept, state.agenda.reckoning)
@@ -174,25 +176,6 @@ def finish(
         return write.finish(vault, recording, admitted)
     write.cancel(vault, recording)  # the settings have changed while it was spoken
     return write.create(vault, admitted) if admitted else None
-
-
-def complete(vault: Vault, interaction: InteractionId, heard: Transcript, clock: Clock) -> None:
-    """Adds the transcript of what was cut off; raises `Erased` where it comes too late.
-
-    If it is sensitive, and the limit for that is over already, the interaction is erased.
-    """
-    vault.words_slot(interaction)  # or it raises Erased
-    if state := state_of(vault, clock):
-        meta = Meta.decode(vault.read(interaction, META))
-        meta = _judged(meta, heard, state.settings)
-        _, words_s = falls_due(
-            row_of(interaction, meta, has_audio=True), state.settings, state.now_s
-        )
-        if words_s is not None and words_s <= state.now_s:
-            erase.erase(vault, make_plan(vault, [interaction], clock()), clock)
-            raise Erased(f"interaction {interaction.hex()} was kept for as long as it may be")
-        _expect(vault, state, meta)
-    write.add(vault, interaction, (TRANSCRIPT, heard.encode()))
 
 
 def _admitted(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> list[write.Part]:
@@ -246,7 +229,7 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 
 
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
-    rows = list(rows_of(vault, state.settings))
+    rows = list(rows_of(vault))
     found = due(rows, state.settings, state.now_s)
     done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
     left = [_without(row, found) for row in rows if row.interaction not in found.whole]
@@ -257,36 +240,14 @@ def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
     return done
 
 
-def rows_of(vault: Vault, settings: Settings) -> Iterator[Row]:
-    """Reads the meta of every living interaction; what cannot be read is noted as unreadable."""
-    for _, entry in vault.log.scan_back():
-        if not is_interaction(entry) or vault.is_under_way(entry.interaction):
-            continue
-        audio, words = (vault.ring.is_live(slot) for slot, _ in entry.slots)
-        if words:
-            try:
-                meta = _meta(vault, entry.interaction, settings)
-            except (NotFound, Tampered, Malformed):
-                vault.unreadable.add(entry.interaction)
-                continue
-            yield row_of(entry.interaction, meta, has_audio=audio)
-
-
-def _meta(vault: Vault, interaction: InteractionId, settings: Settings) -> Meta:
-    meta = Meta.decode(vault.read(interaction, META))
-    kinds = {it.kind for it in vault.artefacts(interaction)} if meta.truncated else set()
-    if TRANSCRIPT in kinds:  # it was recognised after its meta was sealed
-        return _judged(meta, Transcript.decode(vault.read(interaction, TRANSCRIPT)), settings)
-    return meta
-
-
-def _judged(meta: Meta, heard: Transcript, settings: Settings) -> Meta:
-    """Returns the meta with the limits that the words make shorter, if they do."""
-    kept: Kept = snapshot(settings, meta.profile, [it.word for it in heard.words])
-    if not kept.sensitive:
-        return meta
-    sensitive_s = settings.policy_of(meta.profile).sensitive_s
-    return replace(meta, sensitive=True, words_limit_s=shorter(meta.words_limit_s, sensitive_s))
+def rows_of(vault: Vault) -> Iterator[Row]:
+    """Yields every living interaction by the index, which knows what was read of its meta."""
+    for it in index.rows(vault):
+        has_audio = vault.ring.is_live(it.audio_slot) and it.audio_limit_s != 0
+        ended_s = (it.started_us // 1000 + it.duration_ms) // 1000
+        since_s = ended_s if it.processed_s is None else it.processed_s
+        limits = Limits(it.audio_limit_s, it.words_limit_s)
+        yield Row(it.interaction, it.profile, since_s, limits, it.reckoned_s, has_audio)
 
 
 def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
@@ -321,7 +282,7 @@ def _save(vault: Vault, state: State) -> None:
     agendas.save(vault, state.owner, state.slot, state.agenda)
 
 
-def _reckoned_anew(vault: Vault, settings: Settings, seen_s: int) -> Reckoning:
+def _reckoned_anew(vault: Vault, seen_s: int) -> Reckoning:
     """Reckons from what was captured, where the agenda is lost: time is not before that."""
-    known = [row.reckoned_s for row in rows_of(vault, settings) if row.reckoned_s is not None]
+    known = [row.reckoned_s for row in rows_of(vault) if row.reckoned_s is not None]
     return first_look(max(known)).step(seen_s) if known else first_look(seen_s)

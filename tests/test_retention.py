@@ -336,36 +336,27 @@ def test_a_transcript_that_comes_after_the_limit_is_not_written(home: Home) -> N
     it = left_behind(home)
     home.time.passes(HOUR_S)
     with acting(home.vault, home.time), pytest.raises(Erased):
-        retention.complete(home.vault, it, words_of(LIGHT), home.time)
-    assert home.living() == {}
-
-
-def test_recognised_late_and_sensitive_it_gets_the_shorter_limit(home: Home) -> None:
-    home.wish(words="5d", sensitive="1h")
-    it = left_behind(home)
-    with acting(home.vault, home.time):
-        retention.complete(home.vault, it, words_of(ILL), home.time)
-    assert home.after(HOUR_S - 1) == {it: {AUDIO, META, TRANSCRIPT}}
-    assert home.after(1) == {}
-
-
-def test_recognised_after_the_limit_for_what_is_sensitive_it_goes_at_once(home: Home) -> None:
-    home.wish(words="5d", sensitive="1h")
-    it = left_behind(home)
-    home.after(2 * HOUR_S)
-    with acting(home.vault, home.time), pytest.raises(Erased):
-        retention.complete(home.vault, it, words_of(ILL), home.time)
+        write.add(home.vault, it, (TRANSCRIPT, words_of(LIGHT).encode()))
     assert home.living() == {}
     assert len(home.receipts()) == 1
 
 
-def test_what_was_late_and_in_time_is_there(home: Home) -> None:
+def test_what_was_cut_off_is_kept_as_if_it_were_sensitive(home: Home) -> None:
+    """Nobody knows what it says; and once it is known, limits are not made longer."""
     home.wish(words="5d", sensitive="1h")
     it = left_behind(home)
-    home.after(2 * HOUR_S)
     with acting(home.vault, home.time):
-        retention.complete(home.vault, it, words_of(LIGHT), home.time)
-    assert home.after() == {it: {AUDIO, META, TRANSCRIPT}}
+        write.add(home.vault, it, (TRANSCRIPT, words_of(LIGHT).encode()))
+    assert home.after(HOUR_S - 1) == {it: {AUDIO, META, TRANSCRIPT}}
+    assert home.after(1) == {}
+
+
+def test_where_nothing_sensitive_is_stored_no_sound_is_until_it_is_recognised(home: Home) -> None:
+    home.wish(sensitive="none")
+    with acting(home.vault, home.time):
+        assert retention.begin(home.vault, meta_of(home, "ada"), home.time) is None
+    assert home.say(ILL) is None
+    assert home.say(LIGHT)
 
 
 # Clocks
