@@ -34,7 +34,7 @@ class Moonshine:
     can_be_forked = False  # its threads would not be there
 
     def __init__(self, folder: Path) -> None:
-        self._transcriber = _loaded(folder)
+        self._folder, self._transcriber = folder, _loaded(folder)
         self._heard: list[NDArray[np.int16]] = []
         self._text = ""
         self._again_at = _FIRST_SAMPLES
@@ -74,6 +74,9 @@ class Moonshine:
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def sibling(self) -> "Moonshine":
+        return Moonshine(self._folder)  # nothing says that two threads may share one
 
     def _words(self, pcm: NDArray[np.int16]) -> tuple[Word, ...]:
         if not len(pcm) or int(np.abs(pcm.astype(np.int32)).max()) < _SILENCE:

@@ -5,6 +5,7 @@ from the folder named, and Vosk's own messages never reach a terminal or a log. 
 `NoModel` what is no model, or a damaged one. Another recogniser is another class that `load` knows.
 """
 
+import copy
 import json
 import os
 import threading
@@ -67,6 +68,10 @@ class Loaded(Recogniser, LiveRecogniser, Protocol):
 
     def stop(self) -> None:
         """Make the recognition running in another thread, and every later one, raise `Stopped`."""
+        ...
+
+    def sibling(self) -> "Loaded":
+        """Return another one for the same model, to be used at the same time in another thread."""
         ...
 
 
@@ -176,6 +181,13 @@ class Vosk:
     def stop(self) -> None:
         """Make the recognition running in another thread, and every later one, raise `Stopped`."""
         self._stopped.set()
+
+    def sibling(self) -> "Vosk":
+        """Return another one, which shares the model: that is what costs memory, and time."""
+        other = copy.copy(self)
+        other._stopped = threading.Event()  # noqa: SLF001 - it is one of us
+        other.abandon()
+        return other
 
     def _ready(self) -> None:
         """Have a recogniser at the beginning of an utterance.
