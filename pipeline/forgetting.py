@@ -15,7 +15,7 @@ from pipeline.artefact import RECORD
 from pipeline.erase import Clock, Erasure, erase
 from pipeline.keep import Keepable
 from pipeline.plan import Plan, make_plan, plan_ids
-from pipeline.select import Selection, select
+from pipeline.select import Selection, select, unknown_yet
 from pipeline.vault import Vault
 
 
@@ -27,6 +27,8 @@ class Proposal:
     rows: tuple[history.Row, ...]
     keepable: tuple[Keepable, ...]
     only_audio: bool
+    remark: str
+    """Of what is being spoken just now, where nobody can tell yet whether it is meant."""
 
     @property
     def kinds(self) -> Counter[str]:
@@ -46,7 +48,7 @@ def propose(
     ids = _interactions(vault, plan)
     rows = tuple(history.some(vault, ids, "plan")) if show else ()
     found = () if only_audio else tuple(keep.keepable(vault, ids))
-    return Proposal(plan, rows, found, only_audio)
+    return Proposal(plan, rows, found, only_audio, unknown_yet(vault, selection))
 
 
 def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[str] = ()) -> Erasure:

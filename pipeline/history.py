@@ -17,6 +17,7 @@ from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Tr
 from pipeline.errors import NotFound
 from pipeline.model import Word
 from pipeline.query import parse, terms
+from pipeline.recording import held, meta_so_far
 from pipeline.search import Finding
 from pipeline.tree import Node, tree_of
 from pipeline.vault import Artefact, Vault
@@ -102,6 +103,13 @@ def _meant(vault: Vault, which: Filter) -> Iterator[InteractionId]:
     since, until = (index.us_of(it) if it else None for it in (which.since, which.until))
     for row in index.rows(vault, index.Which(since, until, which.profile)):
         yield row.interaction
+
+
+def being_spoken(vault: Vault) -> Iterator[tuple[InteractionId, Meta | None]]:
+    """Yields what is being spoken just now, with what is known of it so far, if anything is."""
+    for interaction in sorted(held(vault)):
+        with contextlib.suppress(Erased):  # forgotten, and whoever records it is yet to notice
+            yield interaction, meta_so_far(vault, interaction)
 
 
 def history(vault: Vault, which: Filter, limit: int | None) -> list[Row]:

@@ -38,6 +38,8 @@ def plan(it: Terminal, found: Proposal) -> None:
         it.say_item(f"[cyan]can be kept:[/] {safe(kept.what)},", f"with --keep {kept.name}")
     for gone in todo.disclosed:
         it.say_item("[yellow]beyond reach:[/]", safe(gone))
+    if found.remark:
+        it.say_item("[yellow]not in it:[/]", found.remark)
     it.say_item(
         "[bold]to be erased:[/]",
         ("the audio of " if found.only_audio else "")

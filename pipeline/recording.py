@@ -8,7 +8,7 @@ that is destroyed meanwhile ends it with `Erased`. Nothing here decides what bec
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,18 +147,44 @@ def remove_segments(vault: Vault, interaction: InteractionId) -> None:
         remove_series(vault.disk, mark, Series(vault.id, interaction, artefact, Slot(0)))
 
 
+def meta_so_far(vault: Vault, interaction: InteractionId) -> Meta | None:
+    """Returns what is known of a recording under way, None where none of it is sealed yet.
+
+    Reads as far as that only; what was spoken with it is wiped.
+    """
+    created = vault.created(interaction)
+    if created is None:
+        return None
+    content = bytearray()
+    try:
+        for piece in _pieces(vault, interaction, Slot(created.slots[0][0])):
+            content += piece
+            piece.wipe()
+            line, end, _ = content.partition(_LINE_END)
+            if end:
+                return Meta.decode(line)
+        return None
+    finally:
+        content[:] = bytes(len(content))
+
+
 def recovered(vault: Vault, interaction: InteractionId, audio: Slot) -> "tuple[Meta, bytes] | None":
     """Returns what was known and spoken before a recording broke off; None where that is nothing.
 
     The samples are bytes (int16, little-endian). What comes after damage is not given out.
     """
-    mark, content = mark_of(vault, interaction), bytearray()
-    for artefact in series_in(vault.disk, mark, interaction):
-        series = Series(vault.id, interaction, artefact, audio)
-        with vault.ring.key(audio) as key, contextlib.suppress(Tampered, Malformed):
-            for piece in Recovery(vault.disk, mark, key, series):
-                content += piece
-                piece.wipe()
+    content = bytearray()
+    for piece in _pieces(vault, interaction, audio):
+        content += piece
+        piece.wipe()
     line, end, sound = content.partition(_LINE_END)
     whole = bytes(sound[: len(sound) - len(sound) % _SAMPLE])
     return (Meta.decode(line), whole) if end and whole else None
+
+
+def _pieces(vault: Vault, interaction: InteractionId, audio: Slot) -> Iterator[Secret]:
+    mark = mark_of(vault, interaction)
+    for artefact in series_in(vault.disk, mark, interaction):
+        series = Series(vault.id, interaction, artefact, audio)
+        with vault.ring.key(audio) as key, contextlib.suppress(Tampered, Malformed):
+            yield from Recovery(vault.disk, mark, key, series)

@@ -11,7 +11,7 @@ from itertools import islice
 from keys.model import InteractionId
 from pipeline.artefact import RECORD
 from pipeline.errors import NotFound, Refused
-from pipeline.history import Filter, matching, rows
+from pipeline.history import Filter, being_spoken, matching, rows
 from pipeline.vault import Vault
 
 NO_FILTER = Filter()
@@ -43,8 +43,24 @@ def select(vault: Vault, selection: Selection) -> list[InteractionId]:
         )
     found = _found(vault, selection)
     if not found:
-        raise NotFound("no interaction in this vault is meant by that; nothing was erased")
+        more = unknown_yet(vault, selection)
+        raise NotFound(
+            "no interaction in this vault is meant by that; nothing was erased"
+            + (f"; {more}" if more else "")
+        )
     return list(dict.fromkeys(found))
+
+
+def unknown_yet(vault: Vault, selection: Selection) -> str:
+    """Returns a remark where something is being spoken of which nobody can tell if it is meant."""
+    spoken = [meta for _, meta in being_spoken(vault)]
+    if selection.match and spoken:
+        what = "its words are not known before it is over"
+    elif selection.which != NO_FILTER and None in spoken:
+        what = "when it began and for whom is not sealed yet"
+    else:
+        return ""
+    return f"somebody is speaking just now, and {what}: --last and --all reach it"
 
 
 def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
@@ -56,7 +72,8 @@ def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
         return [*vault.interactions(), *vault.owned(RECORD)]
     if selection.match:
         return [row.interaction for row in matching(vault, selection.match)]
-    return [row.interaction for row in rows(vault, selection.which)]
+    now = [it for it, meta in being_spoken(vault) if meta and selection.which.takes(meta)]
+    return [*now, *(row.interaction for row in rows(vault, selection.which))]
 
 
 def parse_time(text: str) -> datetime:
