@@ -18,6 +18,7 @@ from keys.handover import Handover, route
 from keys.merkle import leaf_hash, verify_inclusion
 from keys.model import VaultId
 from keys.note import Checkpoint, LogProof, VerifierKey, open_note
+from keys.stamp import Authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Trust:
     """Second keys of logs: a checkpoint of that name has to bear the signature of one."""
     witnesses: tuple[CosignerKey, ...] = ()
     """Witnesses, each of which has to have cosigned."""
+    authorities: tuple[Authority, ...] = ()
+    """Authorities, each of which has to have stamped the time (RFC 3161)."""
 
     def expected(self, origin: str) -> tuple[VerifierKey, ...]:
         """Returns the keys of which one must have signed for this log; none: any key."""
@@ -112,7 +115,7 @@ class Attested:
 class Cosignature:
     """A cosignature that holds, and the time that it says (seconds since 1970, 0 for none)."""
 
-    key: CosignerKey
+    key: CosignerKey | Authority
     seconds: int
 
     @property
@@ -203,7 +206,7 @@ def checkpoint_of(trail: Trail, what: str, proof: LogProof, key: VerifierKey) ->
 def cosigned(
     trail: Trail, what: str, proof: LogProof, key: VerifierKey, trust: Trust
 ) -> tuple[Cosignature, ...]:
-    """The steps "second signature" and "witnesses", for what was given: all of it has to hold."""
+    """The steps "second signature", "witnesses", "time stamps": all that was given has to hold."""
     found = list[Cosignature]()
     if trust.seconds:
         trail.begin("second signature")
@@ -214,7 +217,7 @@ def cosigned(
             raise Tampered(f"the {what} bears no signature of the second key: {wanted}")
         named = [it.index for it in trust.handovers if it.new == key]
         hashes = {it.second for it in trust.handovers if it.new == key}
-        in_log = any(one.key.hash in hashes for one in found)
+        in_log = any(it.hash in hashes for it in own)
         trail.done(
             "the same as the first signature, should that kind be broken one day",
             *(f"the signature of {one.key}, which you gave, holds" for one in found),
@@ -228,6 +231,15 @@ def cosigned(
             *(f"the cosignature of {one.key} holds, made {one.when}" for one in seen),
         )
         found += seen
+    if trust.authorities:
+        trail.begin("time stamps")
+        note = proof.checkpoint_note
+        stamped = [Cosignature(it, min(it.times(note))) for it in trust.authorities]
+        trail.done(
+            "that this size and root of the log were there at that time, if the authority is right",
+            *(f"the time stamp of {one.key} holds, made {one.when}" for one in stamped),
+        )
+        found += stamped
     return tuple(found)
 
 

@@ -20,6 +20,7 @@ from keys.handover import is_handover
 from keys.model import Label
 from keys.note import VerifierKey, parse_vkey
 from keys.receipt import CONFIRMED, Statement, Verified, verify
+from keys.stamp import Authority
 
 CONFIRMATION_SUFFIX, HANDOVER_SUFFIX = ".confirmed", ".rekey"
 
@@ -41,8 +42,13 @@ class Outcome:
         return CONFIRMED if self.confirmed else stated
 
 
-def trust_in(log_keys: Iterable[str], witnesses: Iterable[str]) -> Trust:
-    """Returns the trust in keys as they are written, each of its type; raises `Malformed`."""
+def trust_in(
+    log_keys: Iterable[str], witnesses: Iterable[str], authorities: Iterable[Path] = ()
+) -> Trust:
+    """Returns the trust in keys as they are written, each of its type, and in certificates.
+
+    Raises `Malformed`, OSError.
+    """
     first, second = list[VerifierKey](), list[CosignerKey]()
     for text in log_keys:
         if parse_vkey(text)[2][0] == ML_DSA_44:
@@ -50,7 +56,8 @@ def trust_in(log_keys: Iterable[str], witnesses: Iterable[str]) -> Trust:
         else:
             first.append(VerifierKey.parse(text))
     cosigners = tuple(map(CosignerKey.parse, witnesses))
-    return Trust(tuple(first), seconds=tuple(second), witnesses=cosigners)
+    stampers = tuple(Authority.parse(path.read_bytes()) for path in authorities)
+    return Trust(tuple(first), (), (), tuple(second), cosigners, stampers)
 
 
 def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:

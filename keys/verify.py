@@ -113,12 +113,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verifier; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        outcomes = verify_files(options.receipts, trust_in(options.log_key, options.witness))
+        trust = trust_in(options.log_key, options.witness, options.tsa)
+        outcomes = verify_files(options.receipts, trust)
         copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
     except FileNotFoundError as error:
         sys.stderr.write(printable(f"no such file: {error.filename}") + "\n")
         return NO_FILE
-    except OSError as error:
+    except (Malformed, OSError) as error:
         sys.stderr.write(printable(str(error)) + "\n")
         return DOES_NOT_VERIFY
     _print(options, outcomes, copies)
@@ -165,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, kind, what in keys:
         parser.add_argument(name, metavar="VKEY", type=kind, action="append", default=[], help=what)
+    stamps = "the certificates of a time stamp authority (PEM) that must have stamped"
+    parser.add_argument("--tsa", metavar="PEM", type=Path, action="append", default=[], help=stamps)
     parser.add_argument("--copy", metavar="PATH", action="append", default=[], type=Path)
     parser.add_argument("--explain", action="store_true", help="say what each step compared")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")

@@ -110,6 +110,7 @@ def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> li
 def _trust(options: Namespace) -> Trust:
     keys, witnesses = options.log_key or [], getattr(options, "witness", None) or []
     try:
-        return trust_in([keys] if isinstance(keys, str) else keys, witnesses)
+        authorities = getattr(options, "tsa", None) or []
+        return trust_in([keys] if isinstance(keys, str) else keys, witnesses, authorities)
     except Malformed as error:
-        raise Refused(f"--log-key or --witness: {error}") from error
+        raise Refused(f"--log-key, --witness or --tsa: {error}") from error
