@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from pipeline.cli_assistant import add_assistant
 from pipeline.cli_terms import add_terms
 from pipeline.errors import defect
 
@@ -23,6 +24,7 @@ _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
+    **dict.fromkeys(("ask", "agenda"), "pipeline.assistant.asking"),
     "stamp": "pipeline.stamping",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
 }
@@ -197,6 +199,7 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     _add_model(it)
     _add_listening(commands)
+    add_assistant(commands, _add)
 
 
 def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -207,7 +210,7 @@ def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument(
         "--ephemeral", action="store_true", help="store nothing; k and Enter keeps the last"
     )
-    it.add_argument("--profile", default="default", metavar="P", help="for whom it listens")
+    it.add_argument("--profile", metavar="P", help="for whom; else that of the microphone")
     it.add_argument(
         "--pause", type=_positive, default=416, metavar="MS", help="silence that ends an utterance"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keys.receipt import FAILED as NOT_ERASED
 from pipeline import history as looking
-from pipeline import machine, places, proofs, share, showing, views
+from pipeline import machine, places, proofs, retention, share, showing, views
 from pipeline.errors import Refused
 from pipeline.forgetting import Proposal, carry_out, propose
 from pipeline.keep import chosen
@@ -55,6 +55,9 @@ def ingest(options: Namespace) -> int:
     words = vocabulary(options.vocabulary)
     with Recognisers(model, options.jobs, words) as recognisers:  # before any key: they may fork
         vault = the_vault(options, it)
+        with acting(vault):
+            if not retention.stores(vault, now, options.profile):
+                raise Refused(retention.NOTHING)
         request = Request(tuple(options.paths), options.profile, models.name_of(model))
         try:
             bad = ingesting(it, vault, request, recognisers)
@@ -93,7 +96,8 @@ def show(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         found = looking.detail(vault, vault.resolve(options.id))
-    showing.detail(it, found)
+        kept = retention.until(vault, found.row.interaction, found.row.meta, now)
+    showing.detail(it, found, kept)
     return DONE
 
 

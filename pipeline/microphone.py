@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Self
 
 from pipeline import devices as sound
 from pipeline import listen as hearing
-from pipeline import models, places, supervisor
+from pipeline import models, places, retention, supervisor
+from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.capture import Back, Gone
 from pipeline.completing import complete
 from pipeline.hear import SpeechProbability
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.relief import Baton, Relief
 from pipeline.safekeeping import InMemory, InVault, Keeper
-from pipeline.session import AskPassphrase, acting
+from pipeline.session import AskPassphrase, acting, now
 from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
@@ -91,12 +92,15 @@ def _listen(
     """Listens for one turn."""
     screen, recogniser = Terminal(as_json=options.json).on_one_screen(), load()
     keeper: Keeper = InMemory()
+    profile = options.profile or DEFAULT_PROFILE
     if not options.ephemeral:
         vault = the_vault(options, screen, ask)
-        keeper = InVault(vault)
+        keeper, profile = InVault(vault), _profile(vault, options)
         if turn.is_first:
             _settle(vault, screen, recogniser)
-    keys, request, detector = _Keys(turn, once=options.once), _request(options), _detector()
+            _warn(vault, screen, profile)
+    keys, detector = _Keys(turn, once=options.once), _detector()
+    request = _request(options, profile)
     microphone = sound.Microphone(options.device, turn.stop, keys.muted, turn.over)
     source = Relief(microphone, turn, keys.muted.set)
     baton, left = source.take_over(), None
@@ -116,11 +120,35 @@ def _listen(
     return RELIEVED
 
 
-def _request(options: Namespace) -> hearing.Request:
+def _profile(vault: Vault, options: Namespace) -> str:
+    """Returns for whom it listens: who is named, else whose the microphone is."""
+    with acting(vault):
+        settings = retention.settings_of(vault, now)
+    if options.profile or not any(it.devices for it in settings.profiles):
+        return options.profile or DEFAULT_PROFILE
+    return settings.of_device(_device(options.device)) or DEFAULT_PROFILE
+
+
+def _device(wanted: str | None) -> str:
+    """Returns the whole name of the microphone that is wanted, or of the default one."""
+    for it in sound.devices():
+        if it.is_default if wanted is None else wanted.lower() in it.name.lower():
+            return it.name
+    return wanted or ""
+
+
+def _warn(vault: Vault, it: Terminal, profile: str) -> None:
+    """Says before anybody speaks that nothing of it will be stored."""
+    with acting(vault):
+        if not retention.stores(vault, now, profile):
+            it.say(f"[yellow]{safe(retention.NOTHING)}[/]")
+
+
+def _request(options: Namespace, profile: str) -> hearing.Request:
     ends = replace(hearing.LIVE, hang_over_ms=options.pause)
     wake = wake_word(options.wake) if options.wake else None
     name = models.name_of(the_model(options))
-    return hearing.Request(options.profile, name, options.once, ends, wake)
+    return hearing.Request(profile, name, options.once, ends, wake)
 
 
 def _settle(vault: Vault, it: Terminal, recogniser: "Loaded") -> None:

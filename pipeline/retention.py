@@ -16,7 +16,6 @@ from pipeline import erase, index, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
-    DEFAULT_PROFILE,
     META,
     SETTINGS,
     TRANSCRIPT,
@@ -24,12 +23,12 @@ from pipeline.artefact import (
     Transcript,
 )
 from pipeline.erase import Clock, Erasure
-from pipeline.limits import Due, Row, due, fixed, next_due, row_of, snapshot
+from pipeline.limits import Due, Row, due, falls_due, fixed, next_due, row_of, snapshot
 from pipeline.plan import Plan, make_plan
 from pipeline.reckoning import Reckoning, seconds_of, time_of
 from pipeline.reckoning import begin as first_look
 from pipeline.recording import Recording
-from pipeline.settings import DAY_S, Limits, Settings, shorter
+from pipeline.settings import DAY_S, Limit, Limits, Settings, shorter
 from pipeline.vault import Vault
 
 _REMEMBER_S = 600
@@ -42,6 +41,15 @@ NOTHING = (
 """What to say where nothing is stored."""
 Change = Callable[[Settings, str], Settings]
 """Makes new settings of the present ones and the time; raises `Refused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Until when an interaction is kept (RFC 3339; None: until it is forgotten)."""
+
+    audio: str | None
+    words: str | None
+    sensitive: bool
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,6 +121,15 @@ def believe(vault: Vault, clock: Clock) -> None:
         _save(vault, replace(state, agenda=Agenda(0, reckoning)))
 
 
+def until(vault: Vault, interaction: InteractionId, meta: Meta, clock: Clock) -> Until:
+    """Returns until when an interaction with this meta is kept."""
+    state = state_of(vault, clock)
+    settings, now_s = (state.settings, state.now_s) if state else (Settings(), seconds_of(clock()))
+    row = row_of(interaction, meta, has_audio=True)
+    audio_s, words_s = falls_due(row, settings, now_s)
+    return Until(_time(audio_s), _time(words_s), meta.sensitive)
+
+
 def doubt(vault: Vault, clock: Clock) -> str | None:
     """Says that the clock is doubted, and what to do; None where it is not."""
     state = state_of(vault, clock)
@@ -124,11 +141,6 @@ def doubt(vault: Vault, clock: Clock) -> str | None:
         "clock has gone on from there for a day; if it is right, `anechoic retention set "
         "--believe-clock`; if not, set it right"
     )
-
-
-def profile_of(vault: Vault, clock: Clock, device: str) -> str:
-    """Returns the profile that a microphone hears, by its whole name; else the default one."""
-    return settings_of(vault, clock).of_device(device) or DEFAULT_PROFILE
 
 
 def stores(vault: Vault, clock: Clock, profile: str) -> bool:
@@ -190,8 +202,8 @@ def _admitted(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> list[w
         return []
     meta = fixed(meta, kept, state.agenda.reckoning)
     _expect(vault, state, meta)
-    admitted = {**content, META: meta.encode()}
-    return [(k, data) for k, data in admitted.items() if k != AUDIO or kept.has_audio]
+    admitted = [(k, meta.encode() if k == META else data) for k, data in parts]
+    return [(k, data) for k, data in admitted if k != AUDIO or kept.has_audio]
 
 
 def _words(transcript: bytes | None) -> list[str]:
@@ -276,6 +288,10 @@ def _remember(vault: Vault, state: State) -> None:
     is_odd = now.clock_s < was.clock_s or now.doubted_since_s != was.doubted_since_s
     if is_odd or passed_s >= _REMEMBER_S:
         _save(vault, state)
+
+
+def _time(seconds: Limit) -> str | None:
+    return None if seconds is None else time_of(seconds)
 
 
 def _save(vault: Vault, state: State) -> None:

@@ -11,6 +11,7 @@ from keys.model import ArtefactId
 from pipeline.artefact import Meta
 from pipeline.history import Detail, Row
 from pipeline.model import Word
+from pipeline.retention import Until
 from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.tree import Node
 from pipeline.vault import Artefact
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 
-def detail(it: Terminal, found: Detail) -> None:
+def detail(it: Terminal, found: Detail, kept: Until) -> None:
     """Shows one interaction: words with times, lineage, retention, reads, disclosures."""
     if it.as_json:
-        it.document(_document(found))
+        it.document(_document(found, kept))
         return
     row, meta = found.row, found.row.meta
     it.print(f"[bold]{safe(row.text)}[/]")
@@ -33,13 +34,19 @@ def detail(it: Terminal, found: Detail) -> None:
     it.item("by    ", safe(meta.recogniser))
     if meta.truncated or meta.lost_ms:
         it.item("but   ", _what_is_missing(meta))
-    it.item("kept  ", "until you forget it")
+    it.item("kept  ", _kept(kept))
     it.item("read  ", _reads(found))
     for gone in found.disclosures:
         left = f"{gone.kind} to {gone.to}, {local(gone.at)}: {', '.join(gone.fields)} ({gone.why})"
         it.item("[yellow]left  [/]", safe(left))
     _tree(it, found)
     _words(it, row)
+
+
+def _kept(kept: Until) -> str:
+    words = f"until {local(kept.words)}" if kept.words else "until you forget it"
+    audio = f"; its audio until {local(kept.audio)}" if kept.audio not in {None, kept.words} else ""
+    return words + audio + ("; sensitive" if kept.sensitive else "")
 
 
 def _reads(found: Detail) -> str:
@@ -90,7 +97,7 @@ def _what_is_missing(meta: Meta) -> str:
     return "; ".join(cut_off + lost)
 
 
-def _document(found: Detail) -> dict[str, object]:
+def _document(found: Detail, kept: Until) -> dict[str, object]:
     meta = found.row.meta
     here = {a.header.label.artefact: a for a in found.row.artefacts}
     return {
@@ -105,7 +112,11 @@ def _document(found: Detail) -> dict[str, object]:
             for w in found.row.words
         ],
         "artefacts": [_node_document(node, here) for node in _all(found.lineage)],
-        "retention": "until forgotten",
+        "retention": {
+            "audio_until": kept.audio,
+            "words_until": kept.words,
+            "sensitive": kept.sensitive,
+        },
         "reads": [{"index": it.index, "by": it.how, "day": it.day} for it in found.reads],
         "disclosures": [
             {"kind": d.kind, "to": d.to, "fields": list(d.fields), "why": d.why, "at": d.at}

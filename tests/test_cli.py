@@ -193,10 +193,13 @@ def test_show(shell: Shell, ids: list[str]) -> None:
     assert all(list(artefact) == wanted for artefact in found["artefacts"])
     audio, *others = found["artefacts"]
     assert audio["parents"] == [ids[1]]
-    assert [it["kind"] for it in others if it["parents"] == [audio["artefact"]]] == ["transcript", "meta"]
+    assert [it["kind"] for it in others if it["parents"] == [audio["artefact"]]] == [
+        "transcript",
+        "meta",
+    ]
     assert [read["by"] for read in found["reads"]] == ["show"]
     assert found["disclosures"] == []
-    assert found["retention"] == "until forgotten"
+    assert found["retention"] == {"audio_until": None, "words_until": None, "sensitive": False}
 
 
 def test_unknown_is_3(shell: Shell, ids: list[str]) -> None:
@@ -292,7 +295,9 @@ def test_forget_asks_and_no_means_no(shell: Shell, ids: list[str]) -> None:
         assert code == 1
         text = plain(screen)
         assert ids[1][:8] in text
-        assert "1 interaction, 3 sealed files (1 audio, 1 transcript, 1 meta), 2 keys" in " ".join(text.split())
+        assert "1 interaction, 3 sealed files (1 audio, 1 transcript, 1 meta), 2 keys" in " ".join(
+            text.split()
+        )
         assert "nothing was erased" in text
     assert shell.epoch() == 1
     assert shell.json("show", ids[1])["text"] == DOCTOR
