@@ -18,7 +18,8 @@ pipeline.wyoming
 pipeline.wyoming_connection
 pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
 pipeline.wyoming_frames pipeline.wyoming_address
-pipeline.checking pipeline.keeping pipeline.terms pipeline.stamping
+pipeline.assistant.asking
+pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
 pipeline.commands
 pipeline.demo
 pipeline.microphone
@@ -26,6 +27,8 @@ pipeline.reporting
 pipeline.report
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore pipeline.vocabulary
+pipeline.assistant.respond
+pipeline.assistant.forget
 pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
@@ -37,6 +40,7 @@ pipeline.anchoring pipeline.mirrors
 pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
+pipeline.assistant.watch
 pipeline.assistant.agenda
 pipeline.erase pipeline.audit
 pipeline.livestate pipeline.confirm pipeline.agenda
@@ -50,12 +54,14 @@ pipeline.indexstate
 pipeline.assistant.derive
 pipeline.assistant.schedule pipeline.assistant.lists pipeline.assistant.errands
 pipeline.assistant.derived
+pipeline.assistant.calendar
 pipeline.assistant.understand pipeline.assistant.entries
+pipeline.assistant.bell
 pipeline.assistant.sentences pipeline.assistant.values pipeline.assistant.past
 pipeline.assistant.resolve
 pipeline.assistant.moments
 pipeline.assistant.clocks
-pipeline.assistant.numerals pipeline.assistant
+pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
@@ -75,7 +81,7 @@ pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
-pipeline.errors pipeline pipeline.cli_terms
+pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant
 keys.verify
 keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments

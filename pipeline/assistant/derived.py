@@ -4,7 +4,7 @@ Values that `derive` returns and `respond` carries out; what an intent's functio
 comes in a `Context`. Nothing here has an effect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,21 +20,17 @@ LAST, ABOUT, SPAN, EVERYTHING = "last", "about", "span", "everything"
 MUTE, KEEP, SILENCE = "mute", "keep", "silence"
 
 
-def _none() -> Sequence[Entry]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What there is to know beside the words: the time in the user's zone, and what is open.
 
-    `entries` is asked only by what needs it, so that most sentences read nothing. `skills` are
-    those that the user has enabled. Without `stores` nothing is sealed, so nothing can ring later.
+    `entries` and `skills` (those that the user has enabled) are asked only by what needs them, so
+    that most sentences read nothing. Without `stores` nothing is sealed, so nothing can ring later.
     """
 
     now: datetime
-    entries: Callable[[], Sequence[Entry]] = _none
-    skills: frozenset[str] = frozenset()
+    entries: Callable[[], Sequence[Entry]] = tuple
+    skills: Callable[[], Collection[str]] = tuple
     is_ringing: bool = False
     stores: bool = True
 
@@ -61,8 +57,8 @@ class Derived:
     """What follows from one text; its repr shows none of it.
 
     `errand` is an action that a skill would carry out. `question` is what a time would complete. A
-    `wish`, `asks_what_is_known` or `effect` is a command about privacy or the device itself: what
-    was said then is not stored at all, unless it is the ringing that shall stop.
+    `wish`, `reply`, `asks_what_is_known` or `effect` is a command about privacy or the device
+    itself: what was said then is not stored at all.
     """
 
     intent: Intent | None = None
@@ -74,22 +70,37 @@ class Derived:
     wish: Wish | None = None
     asks_what_is_known: bool = False
     effect: str = ""
+    reply: Understood | None = None
+    """A yes or no to what was asked before."""
+    completes: bool = False
+    """It is the time that was asked for: all of it belongs to the interaction that asked."""
     reads: tuple[Entry, ...] = field(default=())
-    """What was told of earlier actions."""
+    """What the answer tells of: words of other interactions, which this one must not keep."""
 
     @property
     def is_private(self) -> bool:
         """Whether the text itself must leave no trace."""
-        return bool(self.wish or self.asks_what_is_known or self.effect)
+        is_command = self.wish or self.asks_what_is_known or self.effect
+        return bool(is_command or self.reply or self.completes)
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """What is sealed with the transcript, in an order in which parents come first."""
-        if self.intent is None or self.is_private:
+        return () if self.is_private else self.content
+
+    @property
+    def content(self) -> tuple[Part, ...]:
+        """What is sealed of it, with this interaction or the one that asked.
+
+        An answer that tells of what others said is not: it would outlive them.
+        """
+        if self.intent is None:
             return ()
         actions = ((ACTION, it.encode()) for it in self.actions)
-        answer = [(ANSWER, Answer(self.answer).encode())] if self.answer else []
-        return ((INTENT, self.intent.encode()), *actions, *answer)
+        told = len(self.reads)
+        answer = f"(read out {told} of what was open)" if self.reads else self.answer
+        answers = [(ANSWER, Answer(answer).encode())] if answer else []
+        return ((INTENT, self.intent.encode()), *actions, *answers)
 
 
 def time_said(at: datetime, context: Context, *, all_day: bool = False) -> str:

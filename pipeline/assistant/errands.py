@@ -99,7 +99,7 @@ def _now(context: Context) -> str:
 
 def _errand(action: Action, context: Context) -> Derived:
     said = described(action, context)
-    if action.what not in context.skills:
+    if action.what not in context.skills():
         return Derived(
             actions=(action,),
             answer=f"{said} No skill for that is enabled, so nothing was sent.",
