@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from keys.errors import Malformed, Tampered
-from keys.model import InteractionId
+from keys.model import InteractionId, Slot
+from pipeline.indexformat import Place, Segment
 from pipeline.indexmerge import merged, segment_of
 from pipeline.indexrow import ALL, Row, Which, row_of, rows_of, us_of
-from pipeline.indexstate import Index, Opened, look_through, open_index, put
+from pipeline.indexstate import Index, Opened, Unindexed, look_through, open_index, put
 from pipeline.vault import Vault
 
 __all__ = ["ALL", "Row", "Which", "newest_first", "rebuild", "rows", "us_of"]
@@ -26,9 +27,9 @@ def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
     What cannot be read is passed over, and added to `vault.unreadable`.
     """
 
-    def one(interaction: InteractionId) -> tuple[int, Row] | None:
-        row = row_of(vault, interaction)
-        return (row.slot, row) if row and which.takes(row) else None
+    def one(it: Unindexed) -> Row | None:
+        row = row_of(vault, it.interaction)
+        return row if row and which.takes(row) else None
 
     def several(segment: Opened) -> list[tuple[int, Row]]:
         return [(row.slot, row) for row in _chosen(segment, which)]
@@ -39,7 +40,7 @@ def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
 def newest_first(
     vault: Vault,
     index: Index,
-    one: Callable[[InteractionId], tuple[int, _T] | None],
+    one: Callable[[Unindexed], _T | None],
     several: Callable[[Opened], list[tuple[int, _T]]],
 ) -> Iterator[_T]:
     """Yields what `one` and `several` say of interactions and segments, by slot, the newest first.
@@ -47,9 +48,10 @@ def newest_first(
     Segments are looked into when it is their turn. One that turns out to be damaged is added to
     `index.damaged`, and what it held comes last, by the log.
     """
-    known = {it.interaction for it in index.unindexed}
-    found = [row for it in known if (row := one(it))]
-    parts: list[tuple[int, int, Opened | _T]] = [(slot, slot, it) for slot, it in found]
+    known = {it.slot for it in index.unindexed}
+    parts: list[tuple[int, int, Opened | _T]] = [
+        (it.slot, it.slot, row) for it in index.unindexed if (row := one(it)) is not None
+    ]
     parts += [(it.head.first, it.head.last, it) for it in index.segments if it.head.members]
     for cluster in _clusters(parts):
         here = [(first, it) for first, _, it in cluster if not isinstance(it, Opened)]
@@ -64,8 +66,8 @@ def newest_first(
         yield from (it for _, it in (next(of) for _, of in itertools.groupby(here, lambda r: r[0])))
     if index.damaged:
         look_through(vault, index)
-        late = (it.interaction for it in index.unindexed if it.interaction not in known)
-        yield from (row[1] for it in late if (row := one(it)))
+        late = (it for it in index.unindexed if it.slot not in known)
+        yield from (row for it in late if (row := one(it)) is not None)
 
 
 def _clusters(parts: list[tuple[int, int, _T]]) -> Iterator[list[tuple[int, int, _T]]]:
@@ -89,29 +91,37 @@ def _chosen(segment: Opened, which: Which) -> list[Row]:
 def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[bytes]) -> None:
     """Writes the survivors of segments that are about to die with the transcripts `dying`.
 
-    Under new slots, before the old ones go: a crash between leaves both, and who is in both is
-    shown once. Where a segment cannot be read, what is written says that nothing is covered, so
-    that its members are found by the log.
+    Under new slots, before the old ones go. After a crash between, what is written counts; so it
+    names those who are about to die as left out, and as long as they live they are found. Where a
+    segment cannot be read, it says that nothing is covered: its members are found by the log.
     """
     index, gone = open_index(vault), set(owners)
     targets = [it for it in index.segments if it.owner in gone]
-    covered, left_out = _carried(index)
     staying, marked = [it for it in index.others if it[0] not in gone], False
+    covered, left_out = _carried(index)
     for n, it in enumerate(targets):
-        dead = [(later.owner, later.slot) for later in targets[n + 1 :]]
+        later = [(other.owner, other.slot) for other in targets[n + 1 :]]
         try:
-            segment = merged([it.whole()], dying)
+            whole = it.whole()
         except (Malformed, Tampered):
-            segment, covered = segment_of(()), 0
+            whole, covered = segment_of(()), 0
+        left_out |= _places(whole, dying)
+        segment = merged([whole], dying)
         if len(segment.members) or not covered:
-            staying.append(put(vault, segment, covered, [*staying, *dead], left_out))
+            staying.append(put(vault, segment, covered, [*staying, *later], left_out))
             marked = not covered
     if index.damaged and not marked:
         put(vault, segment_of(()), 0, staying, left_out)
 
 
-def _carried(index: Index) -> tuple[int, tuple[InteractionId, ...]]:
+def _places(segment: Segment, dying: Collection[bytes]) -> set[Place]:
+    ids = segment.members["transcript"].tolist()
+    dead = [row for row, it in zip(segment.members, ids, strict=True) if it in dying]
+    return {(InteractionId(bytes(row["interaction"])), Slot(int(row["slot"]))) for row in dead}
+
+
+def _carried(index: Index) -> tuple[int, set[Place]]:
     if index.damaged or not index.segments:
-        return 0, ()
+        return 0, set()
     newest = index.segments[-1]
-    return newest.head.covered, newest.rest()[1]
+    return newest.head.covered, set(newest.rest()[1])

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.errors import Malformed
-from keys.model import ID_SIZE, InteractionId, Slot
+from keys.model import InteractionId, Slot
 from keys.secret import Secret
 
 MAGIC = b"anechoic-index/1"
@@ -51,6 +51,8 @@ _SLOTS_END = 2**63
 
 Numbers = NDArray[np.unsignedinteger]
 Members = NDArray[np.void]
+Place = tuple[InteractionId, Slot]
+"""An interaction with the slot of its words, or the owner of a segment with its slot."""
 Read = Callable[[int, int], Secret]
 """Returns so many bytes of the content from an offset."""
 
@@ -92,7 +94,7 @@ class Head:
     def size(self) -> int:
         """The length of the whole content."""
         others = _OTHER.size * self.others
-        return self.rest_at + self.profile_bytes + others + ID_SIZE * self.left_out
+        return self.rest_at + self.profile_bytes + others + _OTHER.size * self.left_out
 
     def encode(self) -> bytes:
         """Returns the first bytes of the content."""
@@ -126,9 +128,10 @@ class Segment:
     text: Text
     members: Members
     profiles: tuple[str, ...]
-    others: tuple[tuple[InteractionId, Slot], ...] = ()
-    """The other segments there were when this one was written: owner and slot, by slot."""
-    left_out: tuple[InteractionId, ...] = ()
+    others: tuple[Place, ...] = ()
+    """The other segments there were when this one was written, by slot."""
+    left_out: tuple[Place, ...] = ()
+    """The interactions that were created before, and that none of them has, by slot."""
 
     def encode(self) -> bytes:
         """Returns the content to be sealed."""
@@ -152,8 +155,8 @@ class Segment:
         )
         said = text.lengths.astype("<u4").tobytes()
         said += text.numbers.astype(f"<u{head.width}").tobytes() + blob
-        others = b"".join(_OTHER.pack(*it) for it in self.others)
-        rest = members.tobytes() + listed + others + b"".join(self.left_out)
+        places = b"".join(_OTHER.pack(*it) for it in (*self.others, *self.left_out))
+        rest = members.tobytes() + listed + places
         return head.encode() + said + rest
 
 
@@ -208,16 +211,16 @@ def read_profiles(read: Read, head: Head) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_rest(
-    read: Read, head: Head
-) -> tuple[tuple[tuple[InteractionId, Slot], ...], tuple[InteractionId, ...]]:
+def read_rest(read: Read, head: Head) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     """Reads which other segments there were, and what was left out; raises `Malformed`."""
-    at, end = head.rest_at + head.profile_bytes, _OTHER.size * head.others
+    at = head.rest_at + head.profile_bytes
     data = bytes(read(at, head.size - at))
-    rows = tuple((InteractionId(i), Slot(slot)) for i, slot in _OTHER.iter_unpack(data[:end]))
-    left = [InteractionId(data[n : n + ID_SIZE]) for n in range(end, len(data), ID_SIZE)]
-    _demand(_ascends([slot for _, slot in rows]) and _ascends(left), "the lists at its end")
-    return rows, tuple(left)
+    places = tuple((InteractionId(i), Slot(slot)) for i, slot in _OTHER.iter_unpack(data))
+    others, left = places[: head.others], places[head.others :]
+    for listed in (others, left):
+        slots = [slot for _, slot in listed]
+        _demand(_ascends(slots) and all(slot < _SLOTS_END for slot in slots), "a list at its end")
+    return others, left
 
 
 def parse(data: bytes | bytearray) -> Segment:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.erase import Clock, retire
-from pipeline.indexformat import Segment
+from pipeline.indexformat import Place, Segment
 from pipeline.indexmerge import Said, merged, segment_of
 from pipeline.indexrow import said_by
 from pipeline.indexstate import Index, Opened, open_index, put
@@ -66,15 +66,15 @@ def _is_due(index: Index) -> bool:
     return fresh >= TAIL or is_behind or bool(index.damaged)
 
 
-def _read(vault: Vault, index: Index) -> tuple[list[Said], list[InteractionId], int]:
+def _read(vault: Vault, index: Index) -> tuple[list[Said], list[Place], int]:
     """Reads the oldest that are not indexed; returns them, what has no words, and how far it came.
 
     What comes after that is not covered, and found by the log.
     """
     old = [it for it in index.unindexed if it.index < 0]
     fresh = [it for it in reversed(index.unindexed) if it.index >= 0]
-    read = [(it.interaction, said_by(vault, it.interaction)) for it in (*old, *fresh[:MOST])]
-    left = [interaction for interaction, said in read if said is None]
+    read = [(it, said_by(vault, it.interaction)) for it in (*old, *fresh[:MOST])]
+    left = [(it.interaction, it.slot) for it, said in read if said is None]
     covered = vault.log.size
     if later := fresh[MOST:]:  # among other segments it has no meaning how far it came
         covered = 0 if index.is_through and index.segments else later[0].index

@@ -136,24 +136,17 @@ def row_of(vault: Vault, interaction: InteractionId) -> Row | None:
         return None
 
 
-def slot_of(vault: Vault, interaction: InteractionId) -> Slot | None:
-    """Returns the slot of the words of an interaction; None while it is spoken, and once erased."""
+def words_of(vault: Vault, interaction: InteractionId) -> tuple[str, ...] | None:
+    """Reads the words of an interaction; None where there are none to be read."""
     if vault.is_under_way(interaction):
         return None
     try:
-        artefacts = vault.artefacts(interaction)
-    except _UNREADABLE:
-        vault.unreadable.add(interaction)
-        return None
-    slots = (it.slot for it in artefacts if it.kind != AUDIO and vault.is_live(it))
-    return next(slots, None)
-
-
-def words_of(vault: Vault, interaction: InteractionId) -> tuple[str, ...] | None:
-    """Reads the words of an interaction; None where there are none to be read."""
-    try:
         heard = Transcript.decode(vault.read(interaction, TRANSCRIPT))
     except Erased:
+        return None
+    except NotFound:  # one that was cut off, and is not recognised yet
+        if row_of(vault, interaction) is None:
+            vault.unreadable.add(interaction)
         return None
     except _UNREADABLE:
         vault.unreadable.add(interaction)

@@ -7,10 +7,10 @@ written, so that the newest tells which must be here.
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from keys.entry import SealedEntry
+from keys.entry import Entry, SealedEntry
 from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
 from keys.model import ArtefactId, InteractionId, Slot
 from pipeline import write
@@ -18,6 +18,7 @@ from pipeline.artefact import INDEX
 from pipeline.indexformat import (
     Head,
     Members,
+    Place,
     Segment,
     Text,
     read_head,
@@ -60,7 +61,7 @@ class Opened:
         """Reads the profiles of its members."""
         return read_profiles(self.opener.read, self.head)
 
-    def rest(self) -> tuple[tuple[tuple[InteractionId, Slot], ...], tuple[InteractionId, ...]]:
+    def rest(self) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """Reads which other segments there were, and what was left out."""
         return read_rest(self.opener.read, self.head)
 
@@ -74,6 +75,7 @@ class Unindexed:
     """An interaction that no segment has, and the log entry that created it, -1 for long ago."""
 
     interaction: InteractionId
+    slot: Slot
     index: int
 
 
@@ -95,7 +97,7 @@ class Index:
     """The whole log was looked through, because the segments do not say what they lack."""
 
     @property
-    def others(self) -> tuple[tuple[InteractionId, Slot], ...]:
+    def others(self) -> tuple[Place, ...]:
         """The owners and slots of the segments in use."""
         return tuple((it.owner, it.slot) for it in self.segments)
 
@@ -107,7 +109,8 @@ def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
     covered, left_out = _in_use(vault, index, opened) if opened else (0, ())
     if covered and not index.damaged:
         _look_back(vault, index, covered)
-        index.unindexed += [Unindexed(it, -1) for it in left_out]
+        living = (it for it in left_out if vault.ring.is_live(it[1]))
+        index.unindexed += [Unindexed(*it, -1) for it in living]
     if index.damaged or not covered:
         look_through(vault, index)
     return index
@@ -136,9 +139,7 @@ def _owner(name: str) -> InteractionId | None:
     return None
 
 
-def _in_use(
-    vault: Vault, index: Index, opened: Sequence[Opened]
-) -> tuple[int, tuple[InteractionId, ...]]:
+def _in_use(vault: Vault, index: Index, opened: Sequence[Opened]) -> tuple[int, tuple[Place, ...]]:
     """Sorts out what the newest segment says of the others; returns how far it came, and without.
 
     One that it does not name was replaced by those it does. One that it names and that is not here
@@ -170,47 +171,54 @@ def _look_back(vault: Vault, index: Index, covered: int) -> None:
     for number, entry in vault.log.scan_back():
         if number < covered:
             break
-        if is_interaction(entry) and vault.ring.is_live(entry.slots[1][0]):
-            index.unindexed.append(Unindexed(entry.interaction, number))
-        elif isinstance(entry, SealedEntry) and entry.label.kind == INDEX:
-            slot, owner = entry.label.slot, entry.label.interaction
-            if slot not in here and owner not in index.replaced and vault.ring.is_live(slot):
-                index.damaged[owner] = None
+        _take(vault, index, number, entry, here)
 
 
 def look_through(vault: Vault, index: Index) -> None:
     """Takes from the whole log what no segment has that can be read: slow, and misses nothing."""
     index.is_through = True
+    index.unindexed.clear()
     known = set[int]()
     for it in list(index.segments):
         try:
-            known |= set(it.members()["slot"].tolist())
+            known |= {it.slot, *it.members()["slot"].tolist()}
         except KeysError:
             index.damaged[it.owner] = None
             index.segments.remove(it)
-    created = ((n, entry) for n, entry in vault.log.scan_back() if is_interaction(entry))
-    index.unindexed = [
-        Unindexed(entry.interaction, n)
-        for n, entry in created
-        if entry.slots[1][0] not in known and vault.ring.is_live(entry.slots[1][0])
-    ]
+    for number, entry in vault.log.scan_back():
+        _take(vault, index, number, entry, known)
+
+
+def _take(vault: Vault, index: Index, number: int, entry: Entry, known: Container[int]) -> None:
+    if is_interaction(entry):
+        words = entry.slots[1][0]
+        if words not in known and vault.ring.is_live(words):
+            index.unindexed.append(Unindexed(entry.interaction, words, number))
+    elif isinstance(entry, SealedEntry) and entry.label.kind == INDEX:
+        slot, owner = entry.label.slot, entry.label.interaction
+        if slot not in known and owner not in index.replaced and vault.ring.is_live(slot):
+            index.damaged[owner] = None
 
 
 def put(
     vault: Vault,
     segment: Segment,
     covered: int,
-    others: Iterable[tuple[InteractionId, Slot]],
-    left_out: Iterable[InteractionId],
-) -> tuple[InteractionId, Slot]:
+    others: Iterable[Place],
+    left_out: Iterable[Place],
+) -> Place:
     """Seals a segment under a slot of its own; returns its owner and slot. Durable on return."""
     content = replace(
         segment,
         covered=covered,
-        others=tuple(sorted(others, key=lambda it: it[1])),
-        left_out=tuple(sorted(set(left_out))),
+        others=tuple(sorted(others, key=_by_slot)),
+        left_out=tuple(sorted(set(left_out), key=_by_slot)),
     )
     parents = [ArtefactId(it) for it in segment.members["transcript"].tolist()]
     owner = write.own(vault, INDEX, content.encode(), parents)
     (artefact,) = vault.artefacts(owner)
     return owner, artefact.slot
+
+
+def _by_slot(place: Place) -> Slot:
+    return place[1]

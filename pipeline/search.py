@@ -14,7 +14,7 @@ from pipeline.query import Query, terms
 from pipeline.vault import Vault
 
 if TYPE_CHECKING:
-    from pipeline.indexstate import Opened
+    from pipeline.indexstate import Opened, Unindexed
 
 _FEW = 64
 """So many hits in a segment are looked up one by one."""
@@ -38,15 +38,12 @@ class Finding:
         yield from newest_first(self._vault, index, self._one, self._several)
         self.damaged = tuple(index.damaged)
 
-    def _one(self, interaction: InteractionId) -> tuple[int, InteractionId] | None:
-        from pipeline.indexrow import slot_of, words_of
+    def _one(self, it: "Unindexed") -> InteractionId | None:
+        from pipeline.indexrow import words_of
 
-        slot = slot_of(self._vault, interaction)
-        words = words_of(self._vault, interaction) if slot is not None else None
-        if slot is None or words is None:
-            return None
-        said = [term for word in words for term in terms(word)]
-        return (slot, interaction) if self.query.finds(said) else None
+        words = words_of(self._vault, it.interaction)
+        said = [term for word in words or () for term in terms(word)]
+        return it.interaction if self.query.finds(said) else None
 
     def _several(self, segment: "Opened") -> list[tuple[int, InteractionId]]:
         from pipeline.indexmatch import matching

@@ -55,7 +55,7 @@ def test_what_was_indexed_can_be_read_back(rows: dict[int, tuple[list[str], str]
         segment_of(made(rows)),
         covered=77,
         others=((InteractionId(bytes(16)), Slot(3)),),
-        left_out=(InteractionId(b"x" * 16),),
+        left_out=((InteractionId(b"x" * 16), Slot(2)),),
     )
     data = segment.encode()
     back = parse(data)

@@ -24,7 +24,7 @@ def run(data: bytes) -> None:
 
 def seeds() -> Iterable[bytes]:
     rows = [said(1, "turn on the light"), said(2, "the the"), said(3, ""), said(4, "on it")]
-    others, left = ((InteractionId(bytes(16)), Slot(9)),), (InteractionId(b"y" * 16),)
+    others, left = ((InteractionId(bytes(16)), Slot(9)),), ((InteractionId(b"y" * 16), Slot(4)),)
     for number in range(len(rows) + 1):
         segment = segment_of(rows[:number])
         yield segment.encode()
