@@ -26,6 +26,7 @@ _MODULES = {
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
     **dict.fromkeys(("ask", "agenda"), "pipeline.assistant.asking"),
     "stamp": "pipeline.stamping",
+    "skills": "pipeline.skilled",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
@@ -338,6 +339,7 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
+    _add(commands, "skills", "which skills there are, and what each would be given")
     _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it = _add(commands, "model", "list or fetch recognition models, or choose the vault's")
     acts = it.add_subparsers(dest="act", metavar="list|fetch|use", required=True)
