@@ -134,7 +134,7 @@ class Vosk:
             )
         if vocabulary:
             grammar.append(_grammar(model, folder, vocabulary))
-            self.abandon()
+            self._kaldi = None
 
     def recognise(
         self, pcm: NDArray[np.int16], on_partial: OnPartial | None = None
@@ -176,7 +176,8 @@ class Vosk:
         return _words(json.loads(self._kaldi.FinalResult()), began_ms)
 
     def abandon(self) -> None:
-        self._kaldi, self._began_ms = None, None
+        if self._began_ms is not None:  # else there is nothing to forget, and a graph to keep
+            self._kaldi, self._began_ms = None, None
 
     def stop(self) -> None:
         """Make the recognition running in another thread, and every later one, raise `Stopped`."""
@@ -186,7 +187,7 @@ class Vosk:
         """Return another one, which shares the model: that is what costs memory, and time."""
         other = copy.copy(self)
         other._stopped = threading.Event()  # noqa: SLF001 - it is one of us
-        other.abandon()
+        other._kaldi, other._began_ms = None, None  # noqa: SLF001
         return other
 
     def _ready(self) -> None:
