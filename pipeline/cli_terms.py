@@ -1,4 +1,4 @@
-"""The options of the commands about for whom and how long: `retention`, `profile`.
+"""The options of the commands about for whom and how long, and of `serve`, which sees to it.
 
 A part of the parser of `pipeline/cli.py`, which hands over how it adds a command.
 """
@@ -14,9 +14,10 @@ Add = Callable[[Any, str, str], argparse.ArgumentParser]
 
 
 def add_terms(commands: Any, add: Add) -> None:  # noqa: ANN401 - argparse has no public name for it
-    """Adds `retention` and `profile`."""
+    """Adds `retention`, `profile` and `serve`."""
     _add_retention(commands, add)
     _add_profile(commands, add)
+    add(commands, "serve", "do what is to be done when nobody runs a command, until Ctrl-C")
 
 
 def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401

@@ -1,0 +1,98 @@
+"""`serve`: what goes on by itself, until Ctrl-C: retention once a minute, and what others add.
+
+Promises that what has fallen due is erased within a minute, also where nobody runs a command, and
+that a vault which another process holds is tried again a second later. Each duty is called in turn
+in one worker, which holds keys and is replaced after every erasure; the process above it never
+touches speech. A further worker (web page, Wyoming, microphone) is a further `Work` beside it.
+"""
+
+import contextlib
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from keys.errors import Busy
+from pipeline import places, supervisor
+from pipeline import retention as retaining
+from pipeline.erase import Clock
+from pipeline.opening import asked_before, the_vault
+from pipeline.session import AskPassphrase, acting, now
+from pipeline.terminal import Terminal
+from pipeline.turn import RELIEVED, Turn
+from pipeline.vault import Vault
+
+DONE = 0
+EVERY_S = 60.0
+_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to be done with the vault every so often, under its lock; returns a remark."""
+
+    every_s: float
+    do: Callable[[Vault, Clock], str | None]
+
+
+def duties_of(vault: Vault) -> Sequence[Duty]:
+    """Returns what is to be done with a vault; what else `serve` shall do is added here.
+
+    Taking the vault erases what has fallen due; the duty tells where that waits for the clock.
+    """
+    del vault  # so far none of them keeps anything
+    return (Duty(EVERY_S, retaining.doubt),)
+
+
+def serve(options: Namespace) -> int:
+    """Does what is to be done, until Ctrl-C."""
+    it = Terminal(as_json=options.json)
+    work = partial(_work, options, asked_before(options))
+    it.say("at work: what falls due is erased within a minute; Ctrl-C ends")
+    return supervisor.supervise(work, places.vault_directory(options.vault))
+
+
+def _work(options: Namespace, ask: AskPassphrase | None, turn: Turn) -> int:
+    it = Terminal(as_json=options.json)
+    vault = the_vault(options, it, ask)
+    turn.ready()
+    while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
+        pass
+    attend(vault, duties_of(vault), partial(_ends, turn), now, it.problem, turn.stop.wait)
+    if turn.stop.is_set():
+        return DONE
+    turn.leave(b"")
+    return RELIEVED
+
+
+def _ends(turn: Turn) -> bool:
+    return turn.stop.is_set() or turn.over.is_set()
+
+
+def attend(
+    vault: Vault,
+    duties: Sequence[Duty],
+    ends: Callable[[], bool],
+    clock: Clock,
+    say: Callable[[str], None],
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Does each duty whenever its time has come, until it `ends`; says each new remark once."""
+    waits_s = [0.0] * len(duties)
+    said: list[str | None] = [None] * len(duties)
+    while not ends():
+        for number, duty in enumerate(duties):
+            waits_s[number] -= _AGAIN_S
+            with contextlib.suppress(Busy):  # then the next second
+                if waits_s[number] <= 0:
+                    remark = _done(vault, duty, clock)
+                    if remark and remark != said[number]:
+                        say(remark)
+                    waits_s[number], said[number] = duty.every_s, remark
+        pause(_AGAIN_S)
+
+
+def _done(vault: Vault, duty: Duty, clock: Clock) -> str | None:
+    with acting(vault, clock):
+        return duty.do(vault, clock)
