@@ -28,6 +28,7 @@ _MODULES = {
     "stamp": "pipeline.stamping",
     "skills": "pipeline.skilled",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
+    "serve": "pipeline.serve",
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
 _BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended

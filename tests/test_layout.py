@@ -22,7 +22,7 @@ pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
 pipeline.commands
 pipeline.demo
-pipeline.microphone
+pipeline.microphone pipeline.serve
 pipeline.reporting
 pipeline.report
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
