@@ -1,0 +1,67 @@
+"""The Wyoming service as part of a worker: made before it, opened within it, closed with its turn.
+
+Promises that the socket is bound and the model loaded before any worker, so that what is wrong with
+them shows at once and what follows shares them; and that a worker which is relieved finishes what
+is under way while its successor answers already. Change here how many are heard at once.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipeline.recognise import Loaded
+from pipeline.vault import Vault
+from pipeline.wyoming import Service
+from pipeline.wyoming_about import About
+from pipeline.wyoming_hearing import Desk
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What all workers share of the service."""
+
+    listening: socket.socket
+    load: Callable[[], Loaded]
+    about: About
+    at_once: int = min(4, os.cpu_count() or 1)
+    """How many can be heard at the same time."""
+
+    @contextlib.contextmanager
+    def opened(
+        self, open_vault: Callable[[], Vault] | None, tell: Tell
+    ) -> Iterator[threading.Event]:
+        """Serves for the block; without a vault nothing is stored. Yields what is set on failure.
+
+        Leaving finishes what is under way. Raises then what ended the service before its time.
+        """
+        first = self.load()
+        recognisers = [first, *(first.sibling() for _ in range(self.at_once - 1))]
+        desks = [Desk(it, open_vault() if open_vault else None) for it in recognisers]
+        serving = _Serving(Service(self.listening, desks, self.about, tell))
+        serving.start()
+        try:
+            yield serving.failed
+        finally:
+            serving.service.drain()
+            serving.join()
+        if serving.failure:
+            raise serving.failure
+
+
+class _Serving(threading.Thread):
+    def __init__(self, service: Service) -> None:
+        super().__init__(name="wyoming")
+        self.service, self.failed = service, threading.Event()
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.service.run()
+        except Exception as failure:  # noqa: BLE001 - it is raised again by whoever opened the door
+            self.failure = failure
+            self.failed.set()
