@@ -25,6 +25,7 @@ pipeline.demo
 pipeline.microphone pipeline.serve
 pipeline.reporting
 pipeline.report
+pipeline.showing
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore pipeline.vocabulary
 pipeline.assistant.respond
