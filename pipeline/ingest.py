@@ -13,6 +13,7 @@ from pathlib import Path
 from keys.model import InteractionId
 from pipeline import retention
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
+from pipeline.assistant.derived import Derived, Hearer
 from pipeline.errors import BadAudio, Refused
 from pipeline.hear import Finished, hear_all
 from pipeline.model import Heard
@@ -58,8 +59,13 @@ def ingest(
     recognisers: Recognisers,
     on_partial: OnPartial | None = None,
     on_source: Callable[[Path], None] = lambda _: None,
+    assistant: Hearer | None = None,
 ) -> Iterator[Sealed | Done | BadAudio]:
-    """Yields each interaction once it is durable, each file heard, each source that is no audio."""
+    """Yields each interaction once it is durable, each file heard, each source that is no audio.
+
+    With an assistant, what it makes of the words is sealed with them, and done. Commands about
+    privacy are words like others here: a file cannot be asked whether it is sure.
+    """
     problems: deque[BadAudio] = deque()
     sources = _sources(request.paths, problems, on_source)
     count = 0
@@ -68,7 +74,7 @@ def ingest(
             yield problems.popleft()
         if isinstance(event, Heard):
             count += 1
-            yield _seal(vault, request, path, event)
+            yield _seal(vault, request, path, event, assistant)
         elif isinstance(event, Finished):
             yield event.problem or Done(path, count)
             count = 0
@@ -86,7 +92,9 @@ def _sources(
             yield found
 
 
-def _seal(vault: Vault, request: Request, path: Path, heard: Heard) -> Sealed:
+def _seal(
+    vault: Vault, request: Request, path: Path, heard: Heard, assistant: Hearer | None
+) -> Sealed:
     meta = Meta(
         started_at=now_ms(),
         duration_ms=heard.duration_ms,
@@ -95,14 +103,18 @@ def _seal(vault: Vault, request: Request, path: Path, heard: Heard) -> Sealed:
         offset_ms=heard.start_ms,
         recogniser=request.recogniser,
     )
+    derived = assistant.hear(heard.text) if assistant else Derived()
     parts = [
         (AUDIO, encode_audio(heard.pcm)),
         (TRANSCRIPT, Transcript(heard.words).encode()),
         (META, meta.encode()),
+        *derived.parts,
     ]
     with acting(vault):
         interaction = retention.create(vault, parts, now)
     if interaction is None:
         raise Refused(retention.NOTHING)
+    if assistant and not derived.is_private:
+        assistant.done(derived, interaction)
     seconds = round(heard.duration_ms / 1000, 2)
     return Sealed(interaction, path, seconds, heard.text, heard.start_ms + heard.duration_ms)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.assistant.respond import Assistant
 from pipeline.errors import BadAudio
 from pipeline.ingest import Done, Request, Sealed, ingest
 from pipeline.recognisers import Recognisers
@@ -29,9 +30,11 @@ Event = Sealed | Done | BadAudio
 def ingesting(it: Terminal, vault: Vault, request: Request, recognisers: Recognisers) -> int:
     """Hears everything asked for, showing each interaction; returns how many sources were bad."""
     screen = it.on_one_screen()
+    assistant = Assistant(vault, asks=False)
     console = screen.out if screen.is_rich else screen.err
     if not console.is_terminal:
-        return sum(_show(it, event) for event in ingest(vault, request, recognisers))
+        heard = ingest(vault, request, recognisers, assistant=assistant)
+        return sum(_show(it, event) for event in heard)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     width = max(_LEAST_PARTIAL, console.width - _BESIDE_PARTIAL)
@@ -39,7 +42,7 @@ def ingesting(it: Terminal, vault: Vault, request: Request, recognisers: Recogni
     with Progress(*columns, console=console, transient=True) as progress:
         bar = _Bar(progress, progress.add_task("", total=_seconds(request)), width)
         bad = 0
-        for event in ingest(vault, request, recognisers, bar.partial):
+        for event in ingest(vault, request, recognisers, bar.partial, assistant=assistant):
             bar.advance(event)
             bad += _show(screen, event)
     return bad

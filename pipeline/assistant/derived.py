@@ -7,7 +7,9 @@ comes in a `Context`. Nothing here has an effect.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
+from keys.model import InteractionId
 from pipeline.artefact import ACTION, ANSWER, INTENT
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.past import Span
@@ -101,6 +103,18 @@ class Derived:
         answer = f"(read out {told} of what was open)" if self.reads else self.answer
         answers = [(ANSWER, Answer(answer).encode())] if answer else []
         return ((INTENT, self.intent.encode()), *actions, *answers)
+
+
+class Hearer(Protocol):
+    """What is told of each text, before and after it is sealed; see `respond.Assistant`."""
+
+    def hear(self, text: str) -> Derived:
+        """Return what follows from a text; the parts are sealed with it, unless it is private."""
+        ...
+
+    def done(self, derived: Derived, interaction: InteractionId | None) -> object:
+        """Carry out what follows, once it is sealed; never while the vault is held."""
+        ...
 
 
 def time_said(at: datetime, context: Context, *, all_day: bool = False) -> str:

@@ -61,7 +61,11 @@ class _Asked:
 
 
 class Assistant:
-    """One conversation about one vault, or without a vault, in which nothing is stored."""
+    """One conversation about one vault, or without a vault, in which nothing is stored.
+
+    Where nobody is there to answer it does not ask: what lacks a time is not done, and an errand
+    goes to its skill at once.
+    """
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class Assistant:
         return self._followed(self._vault, interaction, derived)
 
     def _followed(self, vault: Vault, interaction: InteractionId | None, derived: Derived) -> Reply:
-        if derived.question and interaction:
+        if derived.question and interaction and self._asks:
             asked = interaction, derived.question
             self._asked = _Asked(self._now() + PATIENCE, question=asked)
         if derived.errand and interaction:
