@@ -17,7 +17,17 @@ def add_terms(commands: Any, add: Add) -> None:  # noqa: ANN401 - argparse has n
     """Adds `retention`, `profile` and `serve`."""
     _add_retention(commands, add)
     _add_profile(commands, add)
-    add(commands, "serve", "do what is to be done when nobody runs a command, until Ctrl-C")
+    _add_serve(commands, add)
+
+
+def _add_serve(commands: Any, add: Add) -> None:  # noqa: ANN401
+    it = add(commands, "serve", "do what is to be done when nobody runs a command, until Ctrl-C")
+    wyoming = "speech-to-text for Home Assistant at an address such as tcp://127.0.0.1:10300"
+    it.add_argument("--wyoming", metavar="URI", help=wyoming)
+    it.add_argument("--announce", action="store_true", help="tell the local network of it")
+    it.add_argument("--ephemeral", action="store_true", help="store nothing of what it hears")
+    it.add_argument("--profile", default="default", metavar="P", help="for whom it hears")
+    it.add_argument("--model", metavar="NAME|PATH", help="the model it hears with (as in listen)")
 
 
 def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401

@@ -7,21 +7,28 @@ touches speech. A further worker (web page, Wyoming, microphone) is a further `W
 """
 
 import contextlib
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from keys.errors import Busy
 from pipeline import places, supervisor
 from pipeline import retention as retaining
 from pipeline.erase import Clock
-from pipeline.opening import asked_before, the_vault
+from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
 from pipeline.terminal import Terminal
 from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
+from pipeline.wyoming_address import address_of, announced, warning
+
+if TYPE_CHECKING:
+    from pipeline.wyoming_door import Door
 
 DONE = 0
 EVERY_S = 60.0
@@ -48,26 +55,43 @@ def duties_of(vault: Vault) -> Sequence[Duty]:
 def serve(options: Namespace) -> int:
     """Does what is to be done, until Ctrl-C."""
     it = Terminal(as_json=options.json)
-    work = partial(_work, options, asked_before(options))
+    wyoming = _wyoming(options, it) if options.wyoming else None
+    work = partial(_work, options, asked_before(options), wyoming)
     it.say("at work: what falls due is erased within a minute; Ctrl-C ends")
-    return supervisor.supervise(work, places.vault_directory(options.vault))
+    is_forked = supervisor.CAN_FORK and (wyoming is None or wyoming.shared is not None)
+    with announced(wyoming.listening) if wyoming and options.announce else nullcontext():
+        directory = places.vault_directory(options.vault)
+        return supervisor.supervise(work, directory, fork=is_forked)
 
 
-def _work(options: Namespace, ask: AskPassphrase | None, turn: Turn) -> int:
+def _wyoming(options: Namespace, it: Terminal) -> "Door":
+    from pipeline.wyoming_door import door
+
+    found = door(options.wyoming, the_model(options), options.profile)
+    it.say(f"Wyoming: at {address_of(found.listening)}")
+    if problem := warning(found.listening):
+        it.problem(problem)
+    return found
+
+
+def _work(options: Namespace, ask: AskPassphrase | None, wyoming: "Door | None", turn: Turn) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it, ask)
-    turn.ready()
-    while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
-        pass
-    attend(vault, duties_of(vault), partial(_ends, turn), now, it.problem, turn.stop.wait)
+    again = None if options.ephemeral else partial(the_vault, options, it, ask)
+    with wyoming.opened(again, it.problem) if wyoming else nullcontext(threading.Event()) as failed:
+        turn.ready()
+        while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
+            pass
+        ends = partial(_ends, turn, failed)
+        attend(vault, duties_of(vault), ends, now, it.problem, turn.stop.wait)
     if turn.stop.is_set():
         return DONE
     turn.leave(b"")
     return RELIEVED
 
 
-def _ends(turn: Turn) -> bool:
-    return turn.stop.is_set() or turn.over.is_set()
+def _ends(turn: Turn, failed: threading.Event) -> bool:
+    return turn.stop.is_set() or turn.over.is_set() or failed.is_set()
 
 
 def attend(

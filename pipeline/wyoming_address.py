@@ -6,13 +6,18 @@ from outside: Wyoming has no authentication. Announcing needs an extra and is ne
 
 import contextlib
 import ipaddress
+import multiprocessing
+import signal
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
 from pipeline.errors import Refused
 
 _BACKLOG = 128
+_GOODBYE_S = 5.0
 
 
 def bound(uri: str) -> socket.socket:
@@ -50,28 +55,45 @@ def warning(listening: socket.socket) -> str:
 def announced(listening: socket.socket, name: str = "anechoic") -> Iterator[None]:
     """Tells the local network of the service, by multicast DNS, for the block.
 
-    Home Assistant then offers it by itself. Raises `Refused` where the extra is not installed, and
-    for a service that only this machine reaches.
+    Home Assistant then offers it by itself. It is done by a process of its own, because it takes
+    threads, and this one may be about to fork. Raises `Refused` where the extra is not installed,
+    and for a service that only this machine reaches.
     """
     if is_private(listening):
         raise Refused("announcing: expected an address that others reach, found a loopback one")
+    if not find_spec("zeroconf"):
+        raise Refused("announcing needs an extra: pip install 'anechoic[zeroconf]'")
+    ours, theirs = multiprocessing.Pipe()
+    about = (theirs, name, *listening.getsockname()[:2])
+    process = multiprocessing.get_context("spawn").Process(
+        target=_announce, args=about, daemon=True
+    )
+    process.start()
+    theirs.close()
     try:
-        import ifaddr
-        import zeroconf
-    except ImportError:
-        raise Refused("announcing needs an extra: pip install 'anechoic[zeroconf]'") from None
-    kind, host = "_wyoming._tcp.local.", listening.getsockname()[0]
+        yield
+    finally:
+        ours.close()
+        process.join(_GOODBYE_S)
+
+
+def _announce(until_closed: Connection, name: str, host: str, port: int) -> None:
+    """Announces until the other end of the pipe is closed, by whatever end of its process."""
+    import ifaddr
+    import zeroconf
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; our parent decides
+    kind = "_wyoming._tcp.local."
     everywhere = ipaddress.ip_address(host).is_unspecified
     ours = (str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4)
     addresses = [ip for ip in ours if not ipaddress.ip_address(ip).is_loopback]
     addresses = addresses if everywhere else [host]
-    info = zeroconf.ServiceInfo(
-        kind, f"{name}.{kind}", listening.getsockname()[1], parsed_addresses=addresses
-    )
+    info = zeroconf.ServiceInfo(kind, f"{name}.{kind}", port, parsed_addresses=addresses)
     interfaces = zeroconf.InterfaceChoice.All if everywhere else addresses
     with zeroconf.Zeroconf(interfaces=interfaces) as here:
         here.register_service(info, allow_name_change=True)
-        yield  # closing takes the announcement back
+        with contextlib.suppress(EOFError, OSError):
+            until_closed.recv()  # leaving takes the announcement back
 
 
 def _parsed(uri: str) -> tuple[str, int]:

@@ -11,11 +11,15 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from pipeline.recognise import Loaded
+from pipeline.models import name_of
+from pipeline.recognise import Loaded, load
+from pipeline.supervisor import CAN_FORK
 from pipeline.vault import Vault
 from pipeline.wyoming import Service
 from pipeline.wyoming_about import About
+from pipeline.wyoming_address import bound
 from pipeline.wyoming_hearing import Desk
 
 Tell = Callable[[str], None]
@@ -26,8 +30,10 @@ class Door:
     """What all workers share of the service."""
 
     listening: socket.socket
-    load: Callable[[], Loaded]
-    about: About
+    model: Path
+    shared: Loaded | None
+    """The model, loaded, where workers are forked and can share it."""
+    profile: str
     at_once: int = min(4, os.cpu_count() or 1)
     """How many can be heard at the same time."""
 
@@ -39,10 +45,10 @@ class Door:
 
         Leaving finishes what is under way. Raises then what ended the service before its time.
         """
-        first = self.load()
+        first, about = self.shared or load(self.model), About(name_of(self.model), self.profile)
         recognisers = [first, *(first.sibling() for _ in range(self.at_once - 1))]
         desks = [Desk(it, open_vault() if open_vault else None) for it in recognisers]
-        serving = _Serving(Service(self.listening, desks, self.about, tell))
+        serving = _Serving(Service(self.listening, desks, about, tell))
         serving.start()
         try:
             yield serving.failed
@@ -51,6 +57,13 @@ class Door:
             serving.join()
         if serving.failure:
             raise serving.failure
+
+
+def door(uri: str, model: Path, profile: str) -> Door:
+    """Returns a door at an address; raises `Refused`, `NoModel`, `OSError`."""
+    listening, recogniser = bound(uri), load(model)  # also where it cannot be shared: to be sure
+    is_shared = CAN_FORK and recogniser.can_be_forked
+    return Door(listening, model, recogniser if is_shared else None, profile)
 
 
 class _Serving(threading.Thread):

@@ -14,15 +14,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.cli pipeline.web
-pipeline.wyoming
-pipeline.wyoming_connection
-pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
-pipeline.wyoming_frames pipeline.wyoming_address
 pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
 pipeline.commands
 pipeline.demo
 pipeline.microphone pipeline.serve
+pipeline.wyoming_door
+pipeline.wyoming
+pipeline.wyoming_connection
+pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
+pipeline.wyoming_frames pipeline.wyoming_address
 pipeline.reporting
 pipeline.report
 pipeline.showing
