@@ -99,8 +99,8 @@ def _write_calendar(vault: Vault, entries: list[Entry], target: Path) -> None:
         for owner in dict.fromkeys(it.owner for it in shown if it.kind != RECORD):
             why = "calendar asked for by the user"
             disclosures.disclose(vault, owner, "plain-export", str(target), FIELDS, why, at)
-        if records := [it.owner for it in shown if it.kind == RECORD]:
-            vault.note("disclose", "plain-export", records)
+        for owner in dict.fromkeys(it.owner for it in shown if it.kind == RECORD):
+            vault.note("disclose", "plain-export", [owner])  # of each: a second id is a reference
         file.truncate()
         file.write(ics(entries, datetime.now(UTC)))
 
