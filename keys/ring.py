@@ -65,6 +65,11 @@ class Ring(Rotation):
         return known.reaching(known.sworn, slots)
 
     @property
+    def unwritable(self) -> dict[str, str]:
+        """The anchors that are here and can be read only, with what they say to that."""
+        return dict(self._roots.unwritable)
+
+    @property
     def sworn(self) -> set[str]:
         """The ways that are destroyed by the word of their user alone."""
         return set(self._open_state.known.sworn)
@@ -96,7 +101,7 @@ class Ring(Rotation):
         epoch = self._open_state.epoch
         if not self._has_several:
             return False
-        present = self._roots.names_present()
+        present = self._roots.names_writable()
         if not self.outstanding & present and not self._roots.behind(epoch):
             return False
         self._rotate(NOTHING)

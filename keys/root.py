@@ -8,13 +8,15 @@ stanza: its old share lives on until it comes back, and until then erasures are 
 section 3.4).
 """
 
+import contextlib
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from keys.anchor import Anchor
-from keys.errors import AnchorFailure, Tampered
+from keys.errors import AnchorFailure, StateUnknown, Tampered
 from keys.model import KEY_SIZE, Epoch, VaultId
 from keys.pages import Head, Stanza
 from keys.secret import NONCE_ZERO, Secret, decrypt, derive, encrypt, random_secret
@@ -40,6 +42,8 @@ class Roots:
     ) -> None:
         self.vault, self.ways = vault, tuple(map(tuple, ways))
         self._passphrase = passphrase
+        self.unwritable: dict[str, str] = {}
+        """The anchors that are here and can be read only, with what they say to that."""
         names = [anchor.name for anchor in self.anchors]
         if len(set(names)) < len(names) or not all(map(_NAME.fullmatch, names)):
             raise AnchorFailure(
@@ -57,7 +61,7 @@ class Roots:
 
         `for_all` takes in those that do not answer as well: they are being made.
         """
-        return self.fresh_for(epoch, self.ways if for_all else self.present())
+        return self.fresh_for(epoch, self.ways if for_all else self.writable())
 
     def fresh_for(self, epoch: Epoch, ways: Iterable[Way]) -> FreshRoot:
         """Makes a root and its shares for just these of the ways."""
@@ -83,6 +87,14 @@ class Roots:
         if not found:
             raise AnchorFailure("; or: ".join(map(str, trouble)))
         return found
+
+    def writable(self) -> list[Way]:
+        """Returns the ways present of which no anchor is read-only, or all where there is none."""
+        found = self.present()
+        return [way for way in found if not self._is_stuck(way)] or found
+
+    def _is_stuck(self, way: Way) -> bool:
+        return any(anchor.name in self.unwritable for anchor in way)
 
     def answering(self) -> Iterator[tuple[Anchor, dict[Epoch, Secret]]]:
         """Yields the anchors that answer, of ways that are not whole here too, and their shares."""
@@ -129,9 +141,13 @@ class Roots:
         cleared = {a.name for a, shares in self.answering() if set(shares) == {epoch}}
         return {name for name in names if cleared & set(name.split("+"))}
 
+    def names_writable(self) -> set[str]:
+        """Returns the names of the ways that can be given a share."""
+        return {self.name_of(way) for way in self.writable()}
+
     def behind(self, epoch: Epoch) -> set[str]:
-        """Returns the names of the ways that are present and lack a share of this epoch."""
-        return {self.name_of(w) for w in self.present() if epoch not in self._epochs_of(w)}
+        """Returns the names of the ways that lack a share of this epoch and can be given one."""
+        return {self.name_of(w) for w in self.writable() if epoch not in self._epochs_of(w)}
 
     def refuse_if_ahead(self, epoch: Epoch) -> None:
         """Raises `AnchorFailure` when some way present holds a later epoch's shares only."""
@@ -165,31 +181,62 @@ class Roots:
         self.write(fresh, current)
         self.wipe(keep=fresh.head.epoch)
 
-    def write(self, fresh: FreshRoot, current: Epoch | None) -> None:
+    def write(self, fresh: FreshRoot, current: Epoch | None, made: Collection[str] = ()) -> None:
         """Gives the anchors their shares of the fresh root beside those of the `current` epoch.
 
         Looks that each shows it. One that would do so only when the old share is gone could leave,
         after a crash, a way of which one anchor has the old share alone, and another the new one.
+        An anchor that turns out to be read-only is passed over, as long as another way is whole,
+        unless it belongs to a way that is being `made`.
         """
+        new = {name for way in made for name in way.split("+")}
         for anchor, share in fresh.shares:
-            _make_room(anchor, current)
-            anchor.write(fresh.head.epoch, share)
+            give = partial(self._give, anchor, fresh, share, current)
+            if anchor.name in new:
+                give()
+            elif not self._can(anchor, give):
+                continue
             if anchor.shares().get(fresh.head.epoch) != share:
                 raise AnchorFailure(
                     f"the anchor {anchor.name} does not show the share of epoch "
                     f"{fresh.head.epoch} that it was given; nothing was wiped"
                 )
 
+    def _give(self, anchor: Anchor, fresh: FreshRoot, share: Secret, current: Epoch | None) -> None:
+        _make_room(anchor, current)
+        anchor.write(fresh.head.epoch, share)
+
     def settle(self) -> None:
-        """Makes durable whatever the anchors show now, wherever a killed process left them."""
+        """Makes durable whatever the anchors show now, wherever a killed process left them.
+
+        Finds out anew which of them are read-only.
+        """
+        self.unwritable.clear()
         for anchor, _ in self.answering():
-            anchor.settle()
+            self._can(anchor, anchor.settle)
 
     def wipe(self, keep: Epoch) -> None:
-        """Destroys the shares of every epoch but `keep`, in every anchor that holds one of it."""
+        """Destroys the shares of every epoch but `keep`, in every anchor that holds one of it.
+
+        One that is read-only keeps what it has, and is outstanding for it.
+        """
         for anchor, shares in self.answering():
-            if keep in shares:
-                anchor.wipe(keep)
+            if keep in shares and anchor.name not in self.unwritable:
+                self._can(anchor, partial(anchor.wipe, keep))
+
+    def _can(self, anchor: Anchor, act: Callable[[], None]) -> bool:
+        """Tells whether an anchor does as asked; raises where no other way is left that does."""
+        try:
+            act()
+        except (StateUnknown, OSError) as error:
+            self.unwritable[anchor.name] = str(error.__cause__ or error)
+            if not any(
+                not self._is_stuck(way) and all(held_by(it) is not None for it in way)
+                for way in self.ways
+            ):
+                raise
+            return False
+        return True
 
     def retire(self, epoch: Epoch, used: set[str]) -> None:
         """Destroys what anchors hold whose names are not `used` any more, as far as they answer.
@@ -198,10 +245,11 @@ class Roots:
         """
         for anchor, shares in self.answering():
             if anchor.name not in used and set(shares) != {epoch}:
-                if epoch not in shares:
-                    _make_room(anchor, epoch)
-                    anchor.write(epoch, random_secret())
-                anchor.wipe(keep=epoch)
+                with contextlib.suppress(StateUnknown, OSError):  # then it stays outstanding
+                    if epoch not in shares:
+                        _make_room(anchor, epoch)
+                        anchor.write(epoch, random_secret())
+                    anchor.wipe(keep=epoch)
 
     def _epochs_of(self, way: Way) -> set[Epoch]:
         return set.intersection(*(set(anchor.shares()) for anchor in way))

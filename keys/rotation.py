@@ -85,7 +85,7 @@ class Rotation:
         epoch = Epoch(1 + max(self.epoch, self._later, *roots.epochs_held()))
         fresh = roots.fresh_for(epoch, here)
         self._prepare(NOTHING, fresh, self._owing | self._roots.names() | roots.names())
-        roots.write(fresh, self.epoch)
+        roots.write(fresh, self.epoch, made)
         self._roots = roots
         roots.wipe(keep=epoch)
         self._forget_state()

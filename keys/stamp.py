@@ -1,4 +1,4 @@
-"""What others add to a checkpoint: time stamps, and lines that came back (SPEC section 5.7).
+"""What others add to a checkpoint: time stamps, and lines that came back (SPEC section 5.6).
 
 Promises that a stamp counts only by a certificate that the verifier names, and over the very text
 of the checkpoint (RFC 3161); that nothing is added that is of another one. Reads no file, no clock

@@ -36,6 +36,8 @@ class AnchorRow:
     way: str
     level: Level | None
     is_outstanding: bool
+    problem: str = ""
+    """What it says to being written, where it can be read only."""
     is_used: bool = True
     """Else it was given up while it was away, or is a recovery copy."""
 
@@ -47,7 +49,8 @@ def anchors(vault: Vault) -> Iterator[AnchorRow]:
     for spec, (anchor, way) in zip(specs, ((a, w) for w in roots.ways for a in w), strict=True):
         name = roots.name_of(way)
         level = None if held_by(anchor) is None else anchor.level()
-        yield AnchorRow(spec, anchor.name, name, level, name in vault.ring.outstanding)
+        problem = vault.ring.unwritable.get(anchor.name, "")
+        yield AnchorRow(spec, anchor.name, name, level, name in vault.ring.outstanding, problem)
     for name in sorted(vault.ring.outstanding - roots.names()):
         yield AnchorRow(name, name, name, None, is_outstanding=True, is_used=False)
 

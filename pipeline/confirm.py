@@ -38,8 +38,8 @@ def residual(vault: Vault, slots: Collection[Slot]) -> Iterator[str]:
             yield f"the recovery copy {way} was not said to be destroyed: {then}"
         else:
             yield (
-                f"the way {way} to the root was away, or was cut off: {then}, until it has been "
-                "here again or is destroyed"
+                f"the way {way} to the root was away, cut off or read-only: {then}, until it has "
+                "been here again or is destroyed"
             )
     for way in sorted(vault.ring.sworn_for(slots)):
         yield f"{_on_the_word_of_the_user(way).found}: if that is not true, {then}"

@@ -64,6 +64,7 @@ def _anchor_document(row: AnchorRow) -> dict[str, object]:
 
 def _anchor_cells(row: AnchorRow) -> tuple[str, ...]:
     state = "here" if row.level else "not here"
+    state += f", read-only ({safe(row.problem)})" if row.problem else ""
     if row.is_outstanding:
         state += ", may hold an old share" if row.is_used else ", awaited until it is destroyed"
     return row.spec, row.way, row.level.letter if row.level else "-", state

@@ -299,8 +299,7 @@ def test_an_anchor_that_can_be_read_only_does_not_stop_the_vault(
 
     say(vault, "first")
     monkeypatch.setattr(FileAnchor, "write", protected)
-    with pytest.raises((StateUnknown, AnchorFailure)):
-        changed(vault, lambda it: anchoring.remove(it, f"file:{stick}"))
+    changed(vault, lambda it: anchoring.remove(it, f"file:{stick}"))
     again = reopen(tmp_path)
     with acting(again, clock):
         assert again.anchor == "file"

@@ -67,6 +67,17 @@ def destroy_what_came_after_b(world: WaysWorld) -> None:
     world.destroy(late[2])
 
 
+def destroy_with_b_read_only(world: WaysWorld) -> None:
+    world.create()
+    slots = world.allocate(3)
+    world.protect("b")
+    world.destroy(slots[1])
+    world.ring.open()
+    world.destroy(slots[2])
+    world.come_back()
+    world.destroy(slots[0])
+
+
 def destroy_once_with_b_absent(world: WaysWorld) -> None:
     world.create()
     slots = world.allocate(2)
@@ -108,6 +119,9 @@ TABLE: list[tuple[str, Scenario, Away]] = [
     ("file|b", destroy, ((), ("file",), ("b",))),
     ("file|b", destroy_with_b_absent, ((), ("file",), ("b",))),
     ("file|b", destroy_what_came_after_b, ((), ("file",), ("b",))),
+    ("file|b", destroy_with_b_read_only, ((), ("file",), ("b",))),
+    ("b|file", destroy_with_b_read_only, ((), ("file",), ("b",))),
+    ("file+b|c", destroy_with_b_read_only, ((), ("file",), ("c",))),
     ("file|b", cut_off_between_write_and_wipe, ((), ("file",), ("b",))),
     ("file+b|c", destroy, ((), ("b",), ("c",))),
     ("file+b|c", destroy_with_b_absent, ((), ("b",), ("file",), ("c",))),
@@ -275,11 +289,19 @@ class NumbersAreUsedAgain(Ring):
         return set()
 
 
+class ReadOnlyIsTakenForClean(Roots):
+    """A way that cannot be written is not waited for."""
+
+    def clean(self, names: Iterable[str], epoch: Epoch) -> set[str]:
+        stuck = {self.name_of(way) for way in self.ways if self._is_stuck(way)}
+        return super().clean(names, epoch) | (set(names) & stuck)
+
+
 class NoRoomIsMade(Roots):
     """Found here: an anchor that came back with two old shares stopped every rotation."""
 
-    def write(self, fresh: FreshRoot, current: Epoch | None) -> None:
-        del current
+    def write(self, fresh: FreshRoot, current: Epoch | None, made: Collection[str] = ()) -> None:
+        del current, made
         for anchor, share in fresh.shares:
             anchor.write(fresh.head.epoch, share)
 
@@ -338,6 +360,12 @@ BROKEN: dict[str, tuple[Site, Scenario, str, int]] = {
     ),
     "deletions are not synced": (Site("file|b", ring=DeletionsAreNotSynced), destroy, "lost", 1),
     "numbers are used again": (Site("file|b", ring=NumbersAreUsedAgain), destroy, "lost", 1),
+    "read-only is taken for clean": (
+        Site("file|b", roots=ReadOnlyIsTakenForClean),
+        destroy_with_b_read_only,
+        "undead",
+        0,
+    ),
     "always the first epoch": (Site("file+b", roots=AlwaysTheFirstEpoch), destroy, "stuck", 0),
 }
 

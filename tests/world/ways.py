@@ -12,7 +12,7 @@ from dataclasses import replace
 from keys.anchor import Anchor, Level
 from keys.anchor.file import FileAnchor
 from keys.durable import Disk, replace_file
-from keys.errors import AnchorFailure, KeysError
+from keys.errors import AnchorFailure, KeysError, StateUnknown
 from keys.model import Epoch
 from keys.ring import Ring
 from keys.root import Roots
@@ -118,25 +118,33 @@ class SwappingAnchor(CountingAnchor):
 
 
 class _Fetched:
-    """An anchor that can be away: then it does not answer."""
+    """An anchor that can be away, when it does not answer, or read-only."""
 
-    def __init__(self, anchor: Anchor, absent: Collection[str]) -> None:
+    def __init__(
+        self, anchor: Anchor, absent: Collection[str], read_only: Collection[str] = ()
+    ) -> None:
         self.name, self._anchor, self._absent = anchor.name, anchor, absent
+        self._read_only = read_only
 
     def shares(self) -> dict[Epoch, Secret]:
         return self._here().shares()
 
     def write(self, epoch: Epoch, share: Secret) -> None:
-        self._here().write(epoch, share)
+        self._writable().write(epoch, share)
 
     def wipe(self, keep: Epoch) -> None:
-        self._here().wipe(keep)
+        self._writable().wipe(keep)
 
     def settle(self) -> None:
-        self._here().settle()
+        self._writable().settle()
 
     def level(self) -> Level:
         return self._here().level()
+
+    def _writable(self) -> Anchor:
+        if self.name in self._read_only:
+            raise StateUnknown(f"the anchor {self.name} is read-only")
+        return self._here()
 
     def _here(self) -> Anchor:
         if self.name in self._absent:
@@ -164,14 +172,21 @@ class Site:
         """The names of all anchors."""
         return [name for way in self.ways for name in way]
 
-    def roots(self, disk: Disk, absent: Collection[str] = ()) -> Roots:
+    def roots(
+        self, disk: Disk, absent: Collection[str] = (), read_only: Collection[str] = ()
+    ) -> Roots:
         """Returns the ways, with the anchors on this disk."""
-        ways = [[_Fetched(self._anchor(disk, name), absent) for name in w] for w in self.ways]
+        ways = [
+            [_Fetched(self._anchor(disk, name), absent, read_only) for name in way]
+            for way in self.ways
+        ]
         return self._roots(VAULT, ways, self._passphrase)
 
-    def ring(self, disk: Disk, absent: Collection[str] = ()) -> Ring:
-        """Returns a ring that is not open yet; `absent` may change at any time."""
-        return self._ring(disk, RING, self.roots(disk, absent))
+    def ring(
+        self, disk: Disk, absent: Collection[str] = (), read_only: Collection[str] = ()
+    ) -> Ring:
+        """Returns a ring that is not open yet; `absent`, `read_only` may change at any time."""
+        return self._ring(disk, RING, self.roots(disk, absent, read_only))
 
     def names_without(self, absent: Collection[str]) -> set[str]:
         """Returns the names of the ways that lack one of these anchors."""
@@ -190,17 +205,26 @@ class WaysWorld(World):
 
     def __init__(self, site: Site) -> None:
         self.absent: set[str] = set()
+        self.read_only: set[str] = set()
         self.site = site
-        super().__init__(lambda disk: site.ring(disk, self.absent))
+        super().__init__(lambda disk: site.ring(disk, self.absent, self.read_only))
 
     def leave(self, *anchors: str) -> None:
         """Takes anchors away; the moments so far are of a time when they were there."""
         self.absent |= set(anchors)
         self.known = replace(self.known, away=frozenset(self.absent))
 
+    def protect(self, anchor: str) -> None:
+        """Makes an anchor read-only; it may be written again whenever the ring is opened anew."""
+        self.read_only.add(anchor)
+        self.known = replace(self.known, away=self.known.away | {anchor})
+
     def come_back(self) -> None:
-        """Brings all anchors back and lets the ring catch up."""
+        """Brings all anchors back, to be written as well, and lets the ring catch up."""
         self.absent.clear()
+        if self.read_only:  # found out anew at each opening alone
+            self.read_only.clear()
+            self.ring.open()
         self.ring.catch_up()
         self.known = replace(self.known, away=frozenset())
         self.see()
