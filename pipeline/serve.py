@@ -1,9 +1,9 @@
-"""`serve`: what goes on by itself, until Ctrl-C: retention once a minute, and what others add.
+"""`serve`: what goes on by itself, until Ctrl-C: retention, timers, the index, the doors asked for.
 
-Promises that what has fallen due is erased within a minute, also where nobody runs a command, and
-that a vault which another process holds is tried again a second later. Each duty is called in turn
-in one worker, which holds keys and is replaced after every erasure; the process above it never
-touches speech. A further worker (web page, Wyoming, microphone) is a further `Work` beside it.
+Promises that what has fallen due is erased within a minute, also where nobody runs a command, that
+timers ring at their second, and that a vault which another process holds is tried again a second
+later. Each duty is called in turn in one worker, which holds keys and is replaced after every
+erasure; the process above it never touches speech.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING
 from keys.errors import Busy
 from pipeline import places, supervisor
 from pipeline import retention as retaining
+from pipeline.assistant.bell import Bell
+from pipeline.assistant.watch import Watch
 from pipeline.erase import Clock
+from pipeline.indexing import tidy
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
 from pipeline.terminal import Terminal
@@ -43,13 +46,29 @@ class Duty:
     do: Callable[[Vault, Clock], str | None]
 
 
-def duties_of(vault: Vault) -> Sequence[Duty]:
+def duties_of(vault: Vault, bell: Bell) -> Sequence[Duty]:
     """Returns what is to be done with a vault; what else `serve` shall do is added here.
 
-    Taking the vault erases what has fallen due; the duty tells where that waits for the clock.
+    Taking the vault erases what has fallen due; `doubt` tells where that waits for the clock.
     """
-    del vault  # so far none of them keeps anything
-    return (Duty(EVERY_S, retaining.doubt),)
+    return (Duty(EVERY_S, retaining.doubt), _ringing(vault, bell), Duty(EVERY_S, _index))
+
+
+def _ringing(vault: Vault, bell: Bell) -> Duty:
+    """Rings alarms, timers and reminders that are due; the remark is that nobody can hear it."""
+    remarks: list[str | None] = []
+    watch = Watch(vault, lambda rung: remarks.append(bell.ring(rung.entry.action.what)))
+
+    def ring(_vault: Vault, _clock: Clock) -> str | None:
+        remarks.clear()
+        watch.run_due()
+        return next(filter(None, remarks), None)
+
+    return Duty(_AGAIN_S, ring)
+
+
+def _index(vault: Vault, clock: Clock) -> None:
+    tidy(vault, clock)
 
 
 def serve(options: Namespace) -> int:
@@ -78,20 +97,23 @@ def _work(options: Namespace, ask: AskPassphrase | None, wyoming: "Door | None",
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it, ask)
     again = None if options.ephemeral else partial(the_vault, options, it, ask)
+    bell = Bell()
     with wyoming.opened(again, it.problem) if wyoming else nullcontext(threading.Event()) as failed:
         turn.ready()
         while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
             pass
-        ends = partial(_ends, turn, failed)
-        attend(vault, duties_of(vault), ends, now, it.problem, turn.stop.wait)
+        ends = partial(_ends, turn, failed, bell)
+        attend(vault, duties_of(vault, bell), ends, now, it.problem, turn.stop.wait)
     if turn.stop.is_set():
         return DONE
     turn.leave(b"")
     return RELIEVED
 
 
-def _ends(turn: Turn, failed: threading.Event) -> bool:
-    return turn.stop.is_set() or turn.over.is_set() or failed.is_set()
+def _ends(turn: Turn, failed: threading.Event, bell: Bell) -> bool:
+    """Tells whether the worker's time has come; what rings is not cut off by the next one."""
+    is_relieved = turn.over.is_set() and not bell.is_ringing
+    return turn.stop.is_set() or failed.is_set() or is_relieved
 
 
 def attend(

@@ -18,9 +18,10 @@ from keys.model import InteractionId
 from keys.receipt import CONFIRMED, verify
 from keys.sealed import HEADER_SIZE, parse_header
 from keys.secret import Secret
-from pipeline import agenda, retention, write
-from pipeline.artefact import AUDIO, META, SETTINGS, TRANSCRIPT, Meta
+from pipeline import agenda, index, retention, write
+from pipeline.artefact import AUDIO, INDEX, META, SETTINGS, TRANSCRIPT, Meta
 from pipeline.audit import audit
+from pipeline.indexing import tidy
 from pipeline.model import RATE_HZ
 from pipeline.profiles import Newcomer, Wish, add, remove, set_limits
 from pipeline.reckoning import LEAP_S, seconds_of, time_of
@@ -29,7 +30,17 @@ from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting
 from pipeline.settings import DAY_S, HOUR_S, MINUTE_S, Settings
 from pipeline.vault import Vault
-from tests.household import forget, house_disk, make, parts_of, reopen, settled, words_of
+from tests.household import (
+    forget,
+    house_disk,
+    make,
+    parts_of,
+    reopen,
+    sealed_of,
+    settled,
+    thief_of,
+    words_of,
+)
 from tests.test_write_crash import Crashes, moments_of
 from tests.world.adversary import RecordingDisk
 from tests.world.disk import SimulatedDisk
@@ -294,6 +305,37 @@ def test_nobodys_name_and_no_word_of_the_users_is_in_any_version_of_any_file(
     for path, data in disk.history:
         assert not any(needle in data or needle in str(path).encode() for needle in needles)
     assert CHILD.encode() in Settings.encode(add(Settings(), Newcomer(CHILD), START)), "control"
+
+
+def test_a_name_that_was_removed_opens_for_nobody(tmp_path: Path) -> None:
+    """Settings that were replaced are as dead as what was erased; those of now are the control."""
+    disk = house_disk(tmp_path)
+    home = Home(make(tmp_path, disk), Time())
+    home.child()
+    (before,) = home.vault.owned(SETTINGS)
+    files = sealed_of(home.vault, before)
+    home.change(lambda old, _: remove(old, CHILD))
+    (after,) = home.vault.owned(SETTINGS)
+    now = sealed_of(home.vault, after)
+    thief = thief_of(disk, tmp_path / "anchors")
+    assert thief.opened(files) == set()
+    assert thief.opened(now) == now.keys()
+
+
+def test_what_falls_due_leaves_the_index_with_the_others_in_it(home: Home) -> None:
+    home.wish(words="1h")
+    gone = [home.must_say(f"{LIGHT} {n}") for n in range(40)]
+    home.wish(words="forever")
+    stay = {home.must_say(f"{LIGHT} {n}") for n in range(40)}
+    with acting(home.vault, home.time):
+        while tidy(home.vault, home.time):
+            pass
+    (before,) = home.vault.owned(INDEX)
+    assert home.after(HOUR_S).keys() == stay
+    assert before not in home.vault.owned(INDEX)
+    assert {row.interaction for row in index.rows(home.vault)} == stay
+    assert not stay & set(gone)
+    assert audit(home.vault).problems == []
 
 
 # Late and left behind

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,14 @@ import pytest
 from keys.errors import Busy
 from keys.lock import locked
 from keys.receipt import verify
-from pipeline import cli, retention
+from pipeline import cli, microphone, retention
+from pipeline.assistant.bell import Bell
+from pipeline.assistant.watch import Rung, Watch
+from pipeline.devices import Device
 from pipeline.erase import Clock
-from pipeline.profiles import Wish, set_limits
+from pipeline.profiles import Newcomer, Wish, add, set_limits
 from pipeline.reckoning import seconds_of, time_of
-from pipeline.serve import Duty, attend
+from pipeline.serve import Duty, _ends, attend, duties_of
 from pipeline.session import acting, create_vault, open_vault
 from pipeline.settings import HOUR_S
 from pipeline.vault import Vault
@@ -337,3 +341,62 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_heard(shell: Shell)
 )
 def test_what_makes_no_sense_is_2(shell: Shell, words: tuple[str, ...]) -> None:
     assert here(shell, "retention", *words) == 2
+
+
+def test_what_serves_sees_to_clocks_timers_and_the_index(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    with (
+        mock.patch("pipeline.serve.tidy") as tidy,
+        mock.patch("pipeline.assistant.watch.Watch.run_due") as run_due,
+    ):
+        assert list(attended(vault, 61, [*duties_of(vault, Bell())])) == []
+    assert (tidy.call_count, run_due.call_count) == (2, 61)
+
+
+def test_a_bell_that_nobody_hears_is_told_of(tmp_path: Path) -> None:
+    vault, bell = make(tmp_path), mock.Mock(ring=mock.Mock(return_value="no loudspeaker"))
+
+    def ringing(watch: Watch) -> list[Rung]:
+        watch._ring(mock.Mock())
+        return []
+
+    with mock.patch("pipeline.assistant.watch.Watch.run_due", ringing):
+        assert list(attended(vault, 3, [*duties_of(vault, bell)])) == ["no loudspeaker"]
+
+
+def test_a_worker_that_rings_is_not_cut_off() -> None:
+    turn, failed = mock.Mock(), threading.Event()
+    turn.stop, turn.over = threading.Event(), threading.Event()
+    turn.over.set()
+    assert not _ends(turn, failed, mock.Mock(is_ringing=True))
+    assert _ends(turn, failed, mock.Mock(is_ringing=False))
+    turn.stop.set()
+    assert _ends(turn, failed, mock.Mock(is_ringing=True)), "but Ctrl-C ends it"
+
+
+# The microphone's profile
+
+
+@pytest.mark.parametrize(
+    ("named", "device", "found"),
+    [
+        (None, None, "default"),
+        (None, "nursery", "tim"),
+        (None, "gone", "default"),
+        ("ada", "nursery", "ada"),
+    ],
+)
+def test_a_microphone_hears_its_profile_unless_another_is_named(
+    tmp_path: Path, named: str | None, device: str | None, found: str
+) -> None:
+    vault = make(tmp_path)
+    tim = Newcomer("tim", is_child=True, devices=("USB Nursery",))
+    with acting(vault):
+        retention.change(vault, lambda old, at: add(old, tim, at), clock_at(EARLIER))
+    microphones = [
+        Device("Webcam", 1, 16000, is_default=True),
+        Device("the USB Nursery mic", 1, 16000, is_default=False),
+    ]
+    options = argparse.Namespace(profile=named, device=device)
+    with mock.patch("pipeline.devices.devices", return_value=microphones):
+        assert microphone._profile(vault, options) == found
