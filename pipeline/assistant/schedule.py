@@ -7,7 +7,6 @@ that can be told is asked for; what is set is said back with the time that it wa
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pipeline.assistant.clocks import duration
 from pipeline.assistant.derived import Context, Derived, Mark, listed, time_said
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.numerals import tokens_of
@@ -81,9 +80,9 @@ def left(it: Understood, context: Context) -> Derived:
     found = _meant(it, context, TIMER)
     if not found:
         return Derived(answer="No timer is running.")
-    rest = [f"{_left(each, context.now)}{_named(each.action)}" for each in found]
-    verb = "is" if len(rest) == 1 and rest[0].startswith("1 ") else "are"
-    return Derived(answer=f"There {verb} {listed(rest)} left.", reads=tuple(found))
+    rest = listed([_left(each, context.now) for each in found])
+    verb = "is" if rest.startswith("1 ") else "are"
+    return Derived(answer=f"There {verb} {rest}.", reads=tuple(found))
 
 
 def alarms(it: Understood, context: Context) -> Derived:
@@ -171,13 +170,8 @@ def _meant(it: Understood, context: Context, what: str) -> list[Entry]:
 
 
 def _has_label(entry: Entry, it: Understood) -> bool:
-    """Tells whether it has the words that were said of it, or the length of a timer."""
+    """Tells whether it has the words that were said of it."""
     words = set(tokens_of(it.slot("label"))) - {"the", "a", "my", "for", "to"}
-    if not words:
-        return True
-    length = duration(tokens_of(it.slot("label")), 0)
-    if length and length[0] == entry.action.length_s:
-        return True
     return words <= set(tokens_of(entry.action.label))
 
 
@@ -185,6 +179,8 @@ def _has_time(entry: Entry, it: Understood) -> bool:
     at = entry.action.moment
     if at is None or it.name == "event-list":
         return True
+    if it.when.after_s and entry.action.length_s:
+        return it.when.after_s == entry.action.length_s
     if it.when.clock and at.time().replace(second=0) not in readings(it.when.clock, it.when.part):
         return False
     if it.when.day is None or entry.action.repeat:
@@ -234,7 +230,8 @@ def _left(entry: Entry, now: datetime) -> str:
     at = entry.action.moment
     ahead = at is not None and is_after(at, now)
     seconds = round(at.timestamp() - now.timestamp()) if at and ahead else 0
-    return said_length(seconds)
+    name = f" for {entry.action.label}" if entry.action.label else ""
+    return f"{said_length(seconds)} left{name}"
 
 
 def _named(action: Action) -> str:
