@@ -58,7 +58,7 @@ def observer(found: Report) -> list[str]:
     return [
         f"that there were {count(found.ever, 'interaction')}, and in which order they came",
         f"of {count(files, 'sealed file')} {sizes}, and from the file system when it was written",
-        f"from {found.log_entries:,} lines of log on which day which command showed content, {acts}",
+        f"from {found.log_entries:,} lines of log on which day what command showed content, {acts}",
         "nothing of what was said, when, by whom, for which profile or from which device",
     ]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.durable import Disk, RealDisk
-from keys.model import InteractionId
+from keys.model import InteractionId, Slot
 from pipeline import write
 from pipeline.artefact import (
     AUDIO,
@@ -189,6 +189,11 @@ class Thief:
 
     def opened(self, files: Mapping[str, bytes]) -> set[str]:
         return self._adversary().opened(files)
+
+    @property
+    def keys(self) -> Mapping[Slot, set[bytes]]:
+        """All keys that he finds, by slot."""
+        return self._adversary().keys
 
     def _adversary(self) -> Adversary:
         return Adversary(self.versions, {"file": self.shares})

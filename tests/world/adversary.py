@@ -82,7 +82,7 @@ class Adversary:
 
     def opens(self, sealed: bytes) -> bool:
         """Tells whether the sealed file opens with any key that was found, of whichever slot."""
-        return any(_opens(key, sealed) for keys in self.keys.values() for key in keys)
+        return any(opens(key, sealed) for keys in self.keys.values() for key in keys)
 
     def opened(self, files: Mapping[str, bytes]) -> set[str]:
         """Returns the names of the sealed files that open."""
@@ -216,7 +216,8 @@ def _keys_of_page(
     return tuple((Slot(first + n), key) for n, key in enumerate(keys) if key != EMPTY)
 
 
-def _opens(key: bytes, sealed: bytes) -> bool:
+def opens(key: bytes, sealed: bytes) -> bool:
+    """Tells whether a sealed file opens with a key."""
     try:
         Opener(Secret(key), lambda offset, size: sealed[offset : offset + size], len(sealed))
     except KeysError:
