@@ -62,7 +62,7 @@ def announced(listening: socket.socket, name: str = "anechoic") -> Iterator[None
     if is_private(listening):
         raise Refused("announcing: expected an address that others reach, found a loopback one")
     if not find_spec("zeroconf"):
-        raise Refused("announcing needs an extra: pip install 'anechoic[zeroconf]'")
+        raise Refused("announcing needs an extra: pip install '.[zeroconf]'")
     ours, theirs = multiprocessing.Pipe()
     about = (theirs, name, *listening.getsockname()[:2])
     process = multiprocessing.get_context("spawn").Process(
