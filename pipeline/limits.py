@@ -1,8 +1,9 @@
 """How long an interaction is kept, decided once, when it is captured; and what has fallen due.
 
 Promises that limits are fixed at capture: settings changed later never lengthen them, and shorten
-them only where the user asked for that. That audio never outlives its words. That nothing falls due
-by a clock that is not believed. Pure; the time is reckoned time (`pipeline/reckoning.py`).
+them only where the user asked for that. That audio never outlives its words. That things fall due
+at full minutes, the first by which their limit is over: one erasure a minute is enough. Pure; the
+time is reckoned time (`pipeline/reckoning.py`).
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ from keys.model import InteractionId
 from pipeline.artefact import Meta
 from pipeline.reckoning import LEAP_S, Reckoning, seconds_of, time_of
 from pipeline.sensitive import is_sensitive
-from pipeline.settings import Limit, Limits, Settings, shorter
+from pipeline.settings import MINUTE_S, Limit, Limits, Settings, shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,10 @@ def _since(row: Row, now_s: int) -> int:
 
 
 def _after(since_s: int, limit: Limit) -> Limit:
-    return None if limit is None else since_s + limit
+    """Returns the full minute by which a limit is over, so that what goes in one goes together."""
+    if not limit:
+        return None if limit is None else since_s
+    return -(-(since_s + limit) // MINUTE_S) * MINUTE_S
 
 
 def _latest(rows: Iterable[Row], now_s: int) -> dict[str, int]:

@@ -253,9 +253,9 @@ def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
 
 
 def rows_of(vault: Vault) -> Iterator[Row]:
-    """Yields every living interaction by the index, which knows what was read of its meta."""
+    """Yields the living interactions, by the index, which knows what was read of their meta."""
     for it in index.rows(vault):
-        has_audio = vault.ring.is_live(it.audio_slot) and it.audio_limit_s != 0
+        has_audio = it.audio_limit_s != 0 and vault.ring.is_live(it.audio_slot)
         ended_s = (it.started_us // 1000 + it.duration_ms) // 1000
         since_s = ended_s if it.processed_s is None else it.processed_s
         limits = Limits(it.audio_limit_s, it.words_limit_s)
@@ -300,5 +300,5 @@ def _save(vault: Vault, state: State) -> None:
 
 def _reckoned_anew(vault: Vault, seen_s: int) -> Reckoning:
     """Reckons from what was captured, where the agenda is lost: time is not before that."""
-    known = [row.reckoned_s for row in rows_of(vault) if row.reckoned_s is not None]
+    known = [it.reckoned_s for it in index.rows(vault) if it.reckoned_s is not None]
     return first_look(max(known)).step(seen_s) if known else first_look(seen_s)

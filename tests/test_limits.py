@@ -227,7 +227,18 @@ def test_a_meta_of_before_there_were_limits_parses_and_is_kept_for_ever() -> Non
 
 def test_without_a_time_of_processing_limits_count_from_the_end_of_the_speech() -> None:
     meta = replace(META, words_limit_s=DAY_S)
-    assert falls_due(row_of(ONE, meta, has_audio=True), Settings(), NOON_S)[1] == NOON_S - 6 + DAY_S
+    early = replace(meta, started_at="2026-03-01T11:50:56.500Z")
+    late = replace(early, duration_ms=5000)
+    until = [row_of(ONE, it, has_audio=True).processed_s for it in (early, late)]
+    assert until == [NOON_S - 9 * 60, NOON_S - 9 * 60 + 1]
+
+
+def test_things_fall_due_at_full_minutes_and_not_before_their_limit_is_over() -> None:
+    rows = [held(at_s=NOON_S + after, words_s=HOUR_S) for after in (0, 1, 59, 60)]
+    due_s = [falls_due(row, Settings(), NOON_S)[1] for row in rows]
+    assert due_s == [NOON_S + HOUR_S + after for after in (0, 60, 60, 60)]
+    at_once = set_limits(Settings(), Wish(words="none", existing=True), time_of(NOON_S + 7))
+    assert falls_due(held(at_s=NOON_S + 7), at_once, NOON_S)[1] == NOON_S + 7
 
 
 def test_each_falls_due_at_its_second_and_not_before() -> None:
