@@ -21,8 +21,8 @@ TAIL = 64
 """So many interactions are read one by one before they are indexed."""
 FAN = 8
 """So many segments of a size become one of the next."""
-MOST = 4096
-"""The most members of a segment: erasing one of them writes the others anew."""
+MOST = 1024
+"""The most members of a segment: erasing one of them writes the others anew, and to the log."""
 DISTANCE = 4096
 """So many entries may the log have since the last segment, before one is written again."""
 

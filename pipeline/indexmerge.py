@@ -99,6 +99,8 @@ def _kept(
 
 
 def _renumbered(texts: Sequence[Text]) -> tuple[list[bytes], Numbers]:
+    if len(texts) == 1:
+        return texts[0].terms(), texts[0].numbers
     lists = [text.terms() for text in texts]
     words = sorted(set().union(*lists))
     number = {word: n for n, word in enumerate(words)}

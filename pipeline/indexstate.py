@@ -31,6 +31,9 @@ from pipeline.indexformat import (
 from pipeline.lineage import OWN
 from pipeline.vault import Artefact, Vault, is_interaction
 
+_OWN_ENTRIES = 2
+"""So many entries the log gets for a segment: they are not looked at again, as they are long."""
+
 
 class Opened:
     """One living segment; what is asked of it is read and decrypted then, and no more."""
@@ -208,9 +211,10 @@ def put(
     left_out: Iterable[Place],
 ) -> Place:
     """Seals a segment under a slot of its own; returns its owner and slot. Durable on return."""
+    is_up_to_date = covered == vault.log.size
     content = replace(
         segment,
-        covered=covered,
+        covered=covered + _OWN_ENTRIES * is_up_to_date,
         others=tuple(sorted(others, key=_by_slot)),
         left_out=tuple(sorted(set(left_out), key=_by_slot)),
     )

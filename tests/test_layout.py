@@ -51,7 +51,7 @@ pipeline.plan pipeline.unfinished
 pipeline.skills.asking
 pipeline.disclosures
 pipeline.search
-pipeline.index
+pipeline.index pipeline.memory
 pipeline.indexstate
 pipeline.assistant.derive
 pipeline.assistant.schedule pipeline.assistant.lists pipeline.assistant.errands
