@@ -17,7 +17,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,12 @@ class Shell:
         assert code == 0, err.getvalue()
         return json.loads(out.getvalue())
 
-    def start(self, *words: str | Path) -> "subprocess.Popen[str]":
-        """Starts the command in a process group of its own, in pipes."""
+    def start(
+        self, *words: str | Path, command: Sequence[str] = COMMAND
+    ) -> "subprocess.Popen[str]":
+        """Starts the command, or what stands in for it, in a process group of its own, in pipes."""
         return subprocess.Popen(
-            [*COMMAND, *map(str, words)],
+            [*command, *map(str, words)],
             env=self.environment,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -132,6 +134,16 @@ class Shell:
 
         Returns the exit code and all that the terminal was sent, escape codes included.
         """
+        with self.terminal(*words, columns=columns) as screen:
+            for question, answer in answers:
+                screen.until(question)
+                screen.type(answer)
+            screen.until_end()
+        return screen.process.returncode, screen.sent
+
+    @contextlib.contextmanager
+    def terminal(self, *words: str | Path, columns: int = 80) -> "Iterator[Screen]":
+        """Runs the command on a terminal, as long as the block; leaving it early kills it."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         with subprocess.Popen(
@@ -145,13 +157,12 @@ class Shell:
         ) as process:
             os.close(theirs)
             try:
-                screen = _converse(ours, list(answers))
+                yield Screen(process, ours)
             except BaseException:
                 process.kill()
                 raise
             finally:
                 os.close(ours)
-        return process.returncode, screen
 
     def say(self, *texts: str, profile: str = "default") -> list[str]:
         """Seals an interaction for each text, an hour after each other; returns their ids.
@@ -179,24 +190,51 @@ class Shell:
         return int(self.json("audit")["epoch"])
 
 
+@dataclass(slots=True)
+class Screen:
+    """The terminal of a command that runs, as a person sees it."""
+
+    process: "subprocess.Popen[bytes]"
+    terminal: int
+    sent: str = ""
+    """All that it was sent, escape codes included."""
+    seen: int = 0
+
+    def until(self, what: str) -> str:
+        """Waits until this is on the screen; returns what came since the last wait, as it looks."""
+        patience_s = time.monotonic() + _PATIENCE_S
+        while what not in plain(self.sent[self.seen :]):
+            assert time.monotonic() < patience_s, f"{what!r} never came; there was: {self.sent}"
+            assert self._read(), f"{what!r} never came; there was: {self.sent}"
+        return self._news()
+
+    def until_end(self) -> str:
+        """Waits until all processes on it have gone; returns what came since the last wait."""
+        patience_s = time.monotonic() + _PATIENCE_S
+        while self._read():
+            assert time.monotonic() < patience_s, f"it never ended; there was: {self.sent}"
+        self.process.wait(_PATIENCE_S)
+        return self._news()
+
+    def type(self, text: str) -> None:
+        os.write(self.terminal, text.encode())
+
+    def _news(self) -> str:
+        news, self.seen = plain(self.sent[self.seen :]), len(self.sent)
+        return news
+
+    def _read(self) -> bool:
+        """Takes what comes within a moment; tells whether there can be more."""
+        if select.select([self.terminal], [], [], 0.1)[0]:
+            try:
+                data = os.read(self.terminal, 65536)
+            except OSError:  # Linux's way to say that the last process has gone
+                data = b""
+            self.sent += data.decode(errors="replace")
+            return bool(data)
+        return True
+
+
 def plain(screen: str) -> str:
     """Returns what was sent to a terminal without colours and moves."""
     return ESCAPES.sub("", screen).replace("\r\n", "\n")
-
-
-def _converse(terminal: int, answers: list[tuple[str, str]]) -> str:
-    sent, seen, until = "", 0, time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until:
-        if select.select([terminal], [], [], 0.1)[0]:
-            try:
-                data = os.read(terminal, 65536)
-            except OSError:  # Linux's way to say that the last process has gone
-                data = b""
-            if not data:
-                assert not answers, f"never asked: {answers}; the screen was: {sent}"
-                return sent
-            sent += data.decode(errors="replace")
-        if answers and answers[0][0] in plain(sent[seen:]):
-            seen = len(sent)
-            os.write(terminal, answers.pop(0)[1].encode())
-    raise TimeoutError(f"no end after {_PATIENCE_S} s; the screen was: {sent}")

@@ -5,19 +5,27 @@ own sound server is touched: everything lies in a scratch folder, and the variab
 """
 
 import contextlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
+
+from pipeline import models
+from tests.commandline import Shell
 
 _NEEDED = ("pulseaudio", "pactl", "pacat", "paplay")
 _PLUGIN = ("alsa-lib/libasound_module_pcm_pulse.so",)
 _PATIENCE_S = 10.0
+_EAR_PATIENCE_S = 20.0
 
 
 def missing() -> str:
@@ -109,3 +117,64 @@ def virtual_microphone(folder: Path) -> Iterator[VirtualMicrophone]:
         yield it
     finally:
         it.kill()
+
+
+def shell_at(tmp_path: Path, microphone: VirtualMicrophone) -> Shell:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Shell(home).having(**microphone.variables, ANECHOIC_MODEL=str(models.find(None)))
+
+
+class Ear:
+    """A `listen` that runs: its lines as they come, with the time at which they came."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.out: list[tuple[float, str]] = []
+        self.err: list[tuple[float, str]] = []
+        self._threads = [
+            Thread(target=self._read, args=it, daemon=True)
+            for it in ((process.stdout, self.out), (process.stderr, self.err))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream: Any, lines: list[tuple[float, str]]) -> None:  # noqa: ANN401
+        with stream:
+            lines.extend((time.monotonic(), line) for line in stream)
+
+    def wait_for(self, what: str, *, times: int = 1) -> float:
+        """Waits until something was said on standard error so often; returns when it was."""
+        return self._wait(self.err, lambda line: what in line, times)
+
+    def said(self, number: int) -> tuple[float, dict[str, Any]]:
+        """Returns the line of utterance `number` from 0, and when it came."""
+        at_s = self._wait(self.out, lambda _: True, number + 1)
+        return at_s, json.loads(self.out[number][1])
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        os.killpg(self.process.pid, how)
+        code = self.process.wait(_EAR_PATIENCE_S)
+        for thread in self._threads:
+            thread.join(_EAR_PATIENCE_S)
+        return code
+
+    def _wait(self, lines: list[tuple[float, str]], fits: Any, times: int) -> float:  # noqa: ANN401
+        until_s = time.monotonic() + _EAR_PATIENCE_S
+        while time.monotonic() < until_s:
+            found = [at_s for at_s, line in lines if fits(line)]
+            if len(found) >= times:
+                return found[times - 1]
+            time.sleep(0.01)
+        raise AssertionError(f"never came; there was: {self.err}, {len(self.out)} lines")
+
+
+@contextlib.contextmanager
+def listening(shell: Shell, *words: str) -> Iterator[Ear]:
+    ear = Ear(shell.start("--json", "listen", *words))
+    try:
+        ear.wait_for("listening to")
+        yield ear
+    finally:
+        if ear.process.poll() is None:
+            ear.stop(signal.SIGKILL)

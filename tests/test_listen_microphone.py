@@ -4,29 +4,22 @@ Speech is played to a sound server of the tests' own and comes back through Port
 takes some seconds, because speech does.
 """
 
-import contextlib
 import json
 import os
-import pty
-import select
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from pipeline import models
 from pipeline.model import RATE_HZ
-from tests.commandline import COMMAND, ROOT, Shell, plain
-from tests.microphone import VirtualMicrophone, virtual_microphone
+from tests.commandline import ROOT, Shell
+from tests.microphone import VirtualMicrophone, listening, shell_at, virtual_microphone
 
 SAMPLES = ROOT / "samples"
 TIMER, PIZZA, DOCTOR = (
@@ -46,67 +39,6 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualMicr
 @pytest.fixture
 def shell(tmp_path: Path, microphone: VirtualMicrophone) -> Shell:
     return shell_at(tmp_path, microphone)
-
-
-def shell_at(tmp_path: Path, microphone: VirtualMicrophone) -> Shell:
-    home = tmp_path / "home"
-    home.mkdir()
-    return Shell(home).having(**microphone.variables, ANECHOIC_MODEL=str(models.find(None)))
-
-
-class Ear:
-    """A `listen` that runs: its lines as they come, with the time at which they came."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.out: list[tuple[float, str]] = []
-        self.err: list[tuple[float, str]] = []
-        self._threads = [
-            Thread(target=self._read, args=it, daemon=True)
-            for it in ((process.stdout, self.out), (process.stderr, self.err))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _read(self, stream: Any, lines: list[tuple[float, str]]) -> None:  # noqa: ANN401
-        with stream:
-            lines.extend((time.monotonic(), line) for line in stream)
-
-    def wait_for(self, what: str, *, times: int = 1) -> float:
-        """Waits until something was said on standard error so often; returns when it was."""
-        return self._wait(self.err, lambda line: what in line, times)
-
-    def said(self, number: int) -> tuple[float, dict[str, Any]]:
-        """Returns the line of utterance `number` from 0, and when it came."""
-        at_s = self._wait(self.out, lambda _: True, number + 1)
-        return at_s, json.loads(self.out[number][1])
-
-    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        os.killpg(self.process.pid, how)
-        code = self.process.wait(_PATIENCE_S)
-        for thread in self._threads:
-            thread.join(_PATIENCE_S)
-        return code
-
-    def _wait(self, lines: list[tuple[float, str]], fits: Any, times: int) -> float:  # noqa: ANN401
-        until_s = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < until_s:
-            found = [at_s for at_s, line in lines if fits(line)]
-            if len(found) >= times:
-                return found[times - 1]
-            time.sleep(0.01)
-        raise AssertionError(f"never came; there was: {self.err}, {len(self.out)} lines")
-
-
-@contextmanager
-def listening(shell: Shell, *words: str) -> Iterator[Ear]:
-    ear = Ear(shell.start("--json", "listen", *words))
-    try:
-        ear.wait_for("listening to")
-        yield ear
-    finally:
-        if ear.process.poll() is None:
-            ear.stop(signal.SIGKILL)
 
 
 def voiced_s(sound: Path) -> float:
@@ -143,78 +75,39 @@ def test_what_is_said_is_sealed_and_listed_half_a_second_later(
 def test_a_person_sees_that_it_listens_and_the_words_as_they_come(
     shell: Shell, microphone: VirtualMicrophone
 ) -> None:
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "listen", "--once"],
-        env=shell.environment,
-        cwd=shell.home,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        screen = _until(ours, "● listening")
+    with shell.terminal("listen", "--once") as screen:
+        screen.until("● listening")
         playing = microphone.playing(PIZZA)
-        screen += _until(ours, "● speech")
-        partial = _until(ours, "pizza")
+        screen.until("● speech")
+        screen.until("pizza")
         is_early = playing.poll() is None
-        screen += partial + _until(ours, "mushrooms and extra cheese")
-        assert process.wait(_PATIENCE_S) == 0
+        screen.until("mushrooms and extra cheese")
+        screen.until_end()
         playing.wait(_PATIENCE_S)
-    os.close(ours)
+    assert screen.process.returncode == 0
     assert is_early, "words came only after all was said"
 
 
 def test_a_person_keeps_what_was_ephemeral_and_mutes(
     shell: Shell, microphone: VirtualMicrophone
 ) -> None:
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "listen", "--ephemeral"],
-        env=shell.environment,
-        cwd=shell.home,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        _until(ours, "● listening")
+    with shell.terminal("listen", "--ephemeral") as screen:
+        screen.until("● listening")
         microphone.play(TIMER)
-        _until(ours, "not kept")
+        screen.until("not kept")
         assert not shell.vault.exists()
-        os.write(ours, b"k\n")
-        _until(ours, "kept as")
-        os.write(ours, b"m\n")
-        _until(ours, "muted")
+        screen.type("k\n")
+        screen.until("kept as")
+        screen.type("m\n")
+        screen.until("muted")
         microphone.play(PIZZA)
-        os.write(ours, b"m\n")
-        _until(ours, "on again")
-        os.kill(process.pid, signal.SIGINT)
-        rest = _until_end(ours)
-        assert process.wait(_PATIENCE_S) == 0
-    os.close(ours)
+        screen.type("m\n")
+        screen.until("on again")
+        os.kill(screen.process.pid, signal.SIGINT)
+        rest = screen.until_end()
+    assert screen.process.returncode == 0
     assert "pizza" not in rest, "what was said while it was muted was heard"
     assert [row["text"] for row in shell.json("history")] == ["set a timer for ten minutes"]
-
-
-def _until_end(terminal: int) -> str:
-    seen = ""
-    with contextlib.suppress(OSError):  # Linux's way to say that the last process has gone
-        while data := os.read(terminal, 65536):
-            seen += data.decode(errors="replace")
-    return plain(seen)
-
-
-def _until(terminal: int, what: str) -> str:
-    seen, until_s = "", time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until_s:
-        if select.select([terminal], [], [], 0.1)[0]:
-            seen += os.read(terminal, 65536).decode(errors="replace")
-        if what in plain(seen):
-            return seen
-    raise AssertionError(f"{what} never came; the screen was: {plain(seen)}")
 
 
 def test_a_process_killed_while_somebody_speaks_loses_a_second_at_most(
