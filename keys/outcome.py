@@ -16,7 +16,7 @@ from keys.confirmation import Confirmed, is_confirmation
 from keys.copies import ERASED, UNKNOWN, Found
 from keys.cosignature import ML_DSA_44, CosignerKey
 from keys.errors import KeysError, Tampered
-from keys.handover import is_handover
+from keys.handover import Handover, is_handover, route
 from keys.model import Label
 from keys.note import VerifierKey, parse_vkey
 from keys.receipt import CONFIRMED, Statement, Verified, verify
@@ -34,6 +34,13 @@ class Outcome:
     problem: str = ""
     trail: Trail = field(default_factory=Trail)
     confirmed: Confirmed | None = None
+    handover: Handover | None = None
+    """What it is, where it is no receipt but a change of a log's key that verifies."""
+
+    @property
+    def holds(self) -> bool:
+        """Tells whether the file verifies."""
+        return self.verified is not None or self.handover is not None
 
     @property
     def verdict(self) -> str:
@@ -63,31 +70,47 @@ def trust_in(
 def verify_files(paths: Sequence[Path], trust: Trust) -> list[Outcome]:
     """Verifies receipts, with the confirmations and handovers given or lying beside them.
 
-    Each receipt has an outcome, and so has each confirmation that is refused or of none of them,
-    and each handover that is refused: a refusal is an outcome with its reason, never an exception.
-    Raises OSError.
+    Each receipt has an outcome, and so has each handover in `paths`, each confirmation that is
+    refused or of none of them, and each handover that is refused: a refusal is an outcome with its
+    reason, never an exception. Raises OSError.
     """
     files = {path: path.read_bytes() for path in dict.fromkeys([*paths, *_beside(paths)])}
-    trust, refused = _with_handovers(files, trust)
+    trust, changes = _with_handovers(files, trust)
     rest = {path: data for path, data in files.items() if not is_handover(data)}
     receipts = {path: data for path, data in rest.items() if not is_confirmation(data)}
     outcomes = [_receipt(path, data, trust) for path, data in receipts.items()]
     for path in rest.keys() - receipts.keys():
         outcomes = _confirm(outcomes, path, rest[path], trust)
-    return outcomes + refused
+    return outcomes + [it for it in changes if it.path in paths or not it.holds]
 
 
 def _with_handovers(files: Mapping[Path, bytes], trust: Trust) -> tuple[Trust, list[Outcome]]:
-    """Returns the trust with the handovers that verify, and the others as outcomes."""
-    found, refused = dict.fromkeys(trust.handovers), list[Outcome]()
+    """Returns the trust with the handovers that verify, and what became of each."""
+    found, outcomes = dict.fromkeys(trust.handovers), list[Outcome]()
     for path in (path for path, data in files.items() if is_handover(data)):
         try:
-            more = found | {handover.verify(files[path]): None}
-            handover.refuse_forks(more)
+            it = handover.verify(files[path])
+            handover.refuse_forks(more := found | {it: None})
             found = more
+            outcomes.append(Outcome(path, None, handover=it))
         except KeysError as error:
-            refused.append(Outcome(path, None, str(error)))
-    return replace(trust, handovers=tuple(found)), refused
+            outcomes.append(Outcome(path, None, str(error)))
+    trust = replace(trust, handovers=tuple(found))
+    return trust, [_trusted(it, trust) for it in outcomes]
+
+
+def _trusted(outcome: Outcome, trust: Trust) -> Outcome:
+    """Refuses a handover that no key leads to of those that were given for its log."""
+    it = outcome.handover
+    expected = trust.expected(it.old.name) if it else ()
+    if not it or not expected or {it.old, it.new} & {*expected}:
+        return outcome
+    if any(
+        route(trust.handovers, one, it.old) or route(trust.handovers, it.new, one)
+        for one in expected
+    ):
+        return outcome
+    return Outcome(outcome.path, None, "it is between two keys of which none leads to one given")
 
 
 def verify_file(path: Path, trusted: VerifierKey | None = None) -> Outcome:

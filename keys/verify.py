@@ -22,6 +22,7 @@ from keys.confirmation import Confirmed
 from keys.copies import find_sealed
 from keys.cosignature import CosignerKey
 from keys.errors import Malformed
+from keys.handover import Handover
 from keys.outcome import Outcome, states, trust_in, verify_files
 from keys.receipt import DOES_NOT_PROVE, PROVES
 
@@ -36,6 +37,8 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
 
     What is proved and what is not are this program's words; the signer's own can only add limits.
     """
+    if outcome.handover:
+        return _change(outcome.path, outcome.handover)
     if outcome.verified is None:
         return [f"{outcome.path}: DOES NOT VERIFY: {outcome.problem}"]
     it, statement = outcome.verified, outcome.verified.statement
@@ -59,6 +62,17 @@ def explain(outcome: Outcome, whose_key: str) -> list[str]:
     ]
 
 
+def _change(path: Path, it: Handover) -> list[str]:
+    return [
+        f"{path}: verifies, a change of the log's key and no receipt",
+        f"  from      {it.old.format()}",
+        f"  to        {it.new.format()}, generation {it.generation}",
+        f"  log       entry {it.index} of {it.old.name}",
+        "  proves    that the holders of both keys signed this change, and that the log has it",
+        "  NOT       that either key is the signer's: compare them with one from elsewhere",
+    ]
+
+
 def _by(it: Confirmed | None) -> str:
     return f" (pending at first; by confirmation, log entry {it.index})" if it else ""
 
@@ -73,6 +87,8 @@ def _confirmed(it: Confirmed | None) -> list[str]:
 
 def steps(outcome: Outcome) -> list[str]:
     """Returns what was done to reach the verdict, step by step, as lines for a person."""
+    if outcome.handover:
+        return []
     lines = [f"{outcome.path}: being verified, step by step"]
     for number, step in enumerate(outcome.trail.steps, 1):
         lines.append(f"  step {number}    {step.name}")
@@ -86,6 +102,11 @@ def steps(outcome: Outcome) -> list[str]:
 
 def as_json(outcome: Outcome) -> dict[str, object]:
     """Returns the verdict of one receipt for a program."""
+    if outcome.handover:
+        change = outcome.handover
+        keys = {"from": change.old.format(), "to": change.new.format()}
+        numbers = {"index": change.index, "generation": change.generation}
+        return {"handover": str(outcome.path), "verifies": True, **keys, **numbers}
     if outcome.verified is None:
         return {"receipt": str(outcome.path), "verifies": False, "problem": outcome.problem}
     it = outcome.verified
@@ -123,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(printable(str(error)) + "\n")
         return DOES_NOT_VERIFY
     _print(options, outcomes, copies)
-    return OK if all(outcome.verified for outcome in outcomes) else DOES_NOT_VERIFY
+    return OK if all(outcome.holds for outcome in outcomes) else DOES_NOT_VERIFY
 
 
 def _print(

@@ -44,7 +44,7 @@ def verify(options: Namespace) -> int:
         lines += steps(outcome) if getattr(options, "explain", False) else []
         lines += explain(outcome, _whose(outcome, trust))
     proofs.verdicts(it, [as_json(o) for o in outcomes], lines, copies)
-    return DONE if all(o.verified for o in outcomes) else DOES_NOT_VERIFY
+    return DONE if all(o.holds for o in outcomes) else DOES_NOT_VERIFY
 
 
 def audit(options: Namespace) -> int:

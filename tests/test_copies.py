@@ -6,14 +6,16 @@ import io
 import lzma
 import os
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from keys.copies import Found, find_sealed
+from keys.errors import Malformed
 from keys.model import ArtefactId, InteractionId, Label, Slot, VaultId
-from keys.sealed import HEADER_SIZE, SMALL_CHUNK_LOG2, Header, pad_steps, seal
+from keys.sealed import HEADER_SIZE, MAGIC, SMALL_CHUNK_LOG2, Header, pad_steps, seal
 
 Compress = Callable[[bytes], bytes]
 COMPRESS: dict[str, Compress] = {
@@ -170,3 +172,48 @@ def test_a_folder_that_cannot_be_read_is_an_error(
     monkeypatch.setattr(os, "scandir", scandir)  # for root no folder is unreadable
     with pytest.raises(PermissionError):
         list(find_sealed(tmp_path))
+
+
+# Bombs
+
+
+def bomb(path: Path, size: int, *, as_tar: bool) -> Path:
+    """Zeros, or a tar file that says it holds so many, in gzip."""
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        if as_tar:
+            info = tarfile.TarInfo("zeros")
+            info.size = size
+            file.write(info.tobuf())
+        for _ in range(size >> 20):
+            file.write(bytes(1 << 20))
+    return path
+
+
+@pytest.mark.parametrize("as_tar", [True, False])
+def test_what_expands_beyond_measure_is_refused_in_words(tmp_path: Path, *, as_tar: bool) -> None:
+    name = "zeros.tgz" if as_tar else "zeros.gz"
+    path = bomb(tmp_path / name, 70 << 20, as_tar=as_tar)
+    assert path.stat().st_size < 1 << 20
+    if as_tar:
+        with pytest.raises(Malformed, match="unpack it yourself"):
+            list(find_sealed(tmp_path))
+    else:
+        assert not list(find_sealed(tmp_path)), "its first bytes are those of no sealed file"
+    small = bomb(tmp_path / "small.tgz", 30 << 20, as_tar=True)
+    assert [it.name for it in find_sealed(small)] in ([], [str(small)])
+
+
+def test_a_sealed_file_that_never_ends_is_refused_before_it_fills_the_memory(
+    tmp_path: Path,
+) -> None:
+    with gzip.open(tmp_path / "one.gz", "wb") as file:
+        file.write(MAGIC)
+        for _ in range(70):
+            file.write(bytes(1 << 20))
+    found = next(find_sealed(tmp_path))
+    tracemalloc.start()
+    with pytest.raises(Malformed, match="expands"):
+        found.content()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 << 20

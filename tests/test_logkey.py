@@ -4,6 +4,7 @@ Old receipts stay under the old key, new ones are under the new one, no key sign
 """
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -204,6 +205,25 @@ def test_without_handovers_only_its_own_receipt_verifies(
         assert main([str(path), *command]) == (0 if n == trusted else 5)
     more = [str(it) for it in rotated.handovers()]
     assert main([*map(str, apart), *more, *command]) == 0
+
+
+def test_a_handover_alone_says_what_it_is(
+    rotated: Rotated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = map(str, rotated.handovers())
+    keys = [it.format() for it in rotated.keys]
+    assert main([first]) == 0
+    out = capsys.readouterr().out
+    assert "a change of the log's key and no receipt" in out
+    assert keys[0] in out
+    assert keys[1] in out
+    assert main([first, second, "--json", "--log-key", keys[0]]) == 0
+    rows = json.loads(capsys.readouterr().out)["receipts"]
+    assert [(row["from"], row["to"]) for row in rows] == [(keys[0], keys[1]), (keys[1], keys[2])]
+    assert main([first, "--log-key", keys[2]]) == 5, "the control: nothing leads there"
+    stranger = signer_of(rotated.vault.id, bytearray(32)).verifier.format()
+    assert main([first, second, "--log-key", stranger]) == 5
+    assert "none leads to one given" in capsys.readouterr().out
 
 
 def test_a_gap_in_the_handovers_leads_nowhere(rotated: Rotated, tmp_path: Path) -> None:
