@@ -46,15 +46,17 @@ UNDERSTOOD = {
         "what's left on the timer",
         "check the timer",
     ],
-    "alarm-set": [
+    "wake-set": [
         "wake me up at half past six tomorrow morning",
+        "wake me at six",
+        "Wake me up at 6:30 a.m.",
+        "get me up at five thirty",
+    ],
+    "alarm-set": [
         "set an alarm for seven",
         "set an alarm for every weekday at seven for work",
         "set my work alarm for seven thirty a m",
         "alarm at nine",
-        "wake me at six",
-        "Wake me up at 6:30 a.m.",
-        "get me up at five thirty",
     ],
     "alarm-cancel": [
         "cancel the alarm",

@@ -119,6 +119,8 @@ def test_where_a_time_is_expected_less_has_to_be_said(text: str, expected: str) 
 def test_early_hours_are_those_of_who_wants_to_be_woken() -> None:
     assert resolved("tomorrow at six", habit=EARLY).hour == 6
     assert resolved("tomorrow at six").hour == 18
+    assert resolved("at six", habit=EARLY).isoformat() == "2026-11-23T18:00:00+01:00"
+    assert resolved("at six", habit=Habit(woken=True)).isoformat() == "2026-11-24T06:00:00+01:00"
     assert resolved("at half past six tomorrow morning", habit=EARLY).hour == 6
 
 

@@ -121,6 +121,7 @@ _FUNCTIONS: Mapping[str, _Function] = {
     "timer-cancel": schedule.cancel_timer,
     "timer-left": schedule.left,
     "alarm-set": schedule.alarm,
+    "wake-set": schedule.alarm,
     "alarm-cancel": schedule.cancel_alarm,
     "alarm-list": schedule.alarms,
     "snooze": schedule.snooze,

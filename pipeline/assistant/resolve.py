@@ -43,7 +43,9 @@ class Habit:
     """How an intent reads times: early ones, and what a day without a time means."""
 
     early: bool = False
-    """Hours without am or pm are in the morning, as of somebody who wants to be woken."""
+    """Hours without am or pm of a day that was named are in the morning."""
+    woken: bool = False
+    """They are in the morning always, as of somebody who wants to be woken."""
     default: time | None = None
     """The time of a day of which none was said; None asks for it."""
 
@@ -58,7 +60,7 @@ def resolve(when: When, now: datetime, habit: Habit) -> datetime:
     if when.repeat:
         return next_occurrence(when.repeat, likelier(clocks, habit), now)
     if when.day is None:
-        return _next(clocks, now)
+        return _next(clocks[:1] if habit.woken else clocks, now)
     if when.day.offset == 0:
         return _today(clocks, when.part, now)
     clock = likelier(clocks, habit)
@@ -198,7 +200,7 @@ def likelier(clocks: list[time], habit: Habit) -> time:
         return early
     if early.hour == 0:
         return clocks[1]  # twelve is noon
-    return early if habit.early or early.hour in _DAYTIME else clocks[1]
+    return early if habit.early or habit.woken or early.hour in _DAYTIME else clocks[1]
 
 
 def _next(clocks: list[time], now: datetime) -> datetime:

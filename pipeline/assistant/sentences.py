@@ -25,7 +25,7 @@ FILE = "sentences.toml"
 NONE, STRICT, LOOSE = "none", "strict", "loose"
 _TIMES = (NONE, STRICT, LOOSE)
 _WORDS = ("sentences", "timed")
-_INTENT_KEYS = {"sentences", "timed", "time", "early", "all_day", "default"}
+_INTENT_KEYS = {"sentences", "timed", "time", "early", "woken", "all_day", "default"}
 _ANY = "*"
 _LISTS, _RULES = re.compile(r"\{(\w+)"), re.compile(r"<(\w+)>")
 
@@ -121,7 +121,8 @@ def _sort(name: str, table: Mapping[str, Any]) -> Sort:
         raise Refused(f"{name}: expected time to be one of {', '.join(_TIMES)}")
     default = time.fromisoformat(table["default"]) if "default" in table else None
     all_day = bool(table.get("all_day"))
-    habit = Habit(bool(table.get("early")), time(0) if all_day else default)
+    whole = time(0) if all_day else default
+    habit = Habit(bool(table.get("early")), bool(table.get("woken")), whole)
     return Sort(table["time"], habit, all_day)
 
 
