@@ -66,7 +66,7 @@ pipeline.assistant.clocks
 pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
-pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
+pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
 pipeline.vault pipeline.capture pipeline.segment pipeline.recognise pipeline.moonshine pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.lineage
 pipeline.limits pipeline.profiles
