@@ -21,12 +21,9 @@ from numpy.typing import NDArray
 from keys.errors import Malformed
 from keys.model import InteractionId, Slot
 from keys.secret import Secret
+from pipeline.indexvalues import Place
 
 MAGIC = b"anechoic-index/1"
-NEVER = 2**32 - 1
-"""A limit that is none."""
-UNKNOWN = -1
-"""A time that meta does not have."""
 MEMBER = np.dtype(
     [
         ("slot", "<u8"),
@@ -51,8 +48,6 @@ _SLOTS_END = 2**63
 
 Numbers = NDArray[np.unsignedinteger]
 Members = NDArray[np.void]
-Place = tuple[InteractionId, Slot]
-"""An interaction with the slot of its words, or the owner of a segment with its slot."""
 Read = Callable[[int, int], Secret]
 """Returns so many bytes of the content from an offset."""
 

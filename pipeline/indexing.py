@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.erase import Clock, retire
-from pipeline.indexformat import Place, Segment
-from pipeline.indexmerge import Said, merged, segment_of
+from pipeline.indexformat import Segment
+from pipeline.indexmerge import merged, segment_of
 from pipeline.indexrow import said_by
 from pipeline.indexstate import Index, Opened, open_index, put
+from pipeline.indexvalues import Place, Said
 from pipeline.session import acting, now
 from pipeline.vault import Vault
 

@@ -5,32 +5,12 @@ have been made had the others never been, so that nothing of what they said is l
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keys.model import ArtefactId, InteractionId, Slot
 from pipeline.indexformat import MEMBER, Numbers, Segment, Text
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Said:
-    """An interaction to be indexed: what is known of it, and its terms in order."""
-
-    slot: Slot
-    audio_slot: Slot
-    started_us: int
-    processed_s: int
-    reckoned_s: int
-    audio_limit_s: int
-    words_limit_s: int
-    duration_ms: int
-    profile: str
-    is_sensitive: bool
-    interaction: InteractionId
-    transcript: ArtefactId
-    terms: Sequence[str]
+from pipeline.indexvalues import Said
 
 
 def segment_of(said: Iterable[Said]) -> Segment:

@@ -18,7 +18,6 @@ from pipeline.artefact import INDEX
 from pipeline.indexformat import (
     Head,
     Members,
-    Place,
     Segment,
     Text,
     read_head,
@@ -28,6 +27,7 @@ from pipeline.indexformat import (
     read_segment,
     read_text,
 )
+from pipeline.indexvalues import Place
 from pipeline.lineage import OWN
 from pipeline.vault import Artefact, Vault, is_interaction
 

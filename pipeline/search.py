@@ -29,7 +29,7 @@ class Finding:
         """After iterating: the owners of segments that could not be read."""
 
     def __iter__(self) -> Iterator[InteractionId]:
-        from pipeline.index import newest_first
+        from pipeline.indexreading import newest_first
         from pipeline.indexstate import open_index
 
         if not self.query.phrases:
@@ -60,9 +60,9 @@ class Finding:
 def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[bytes]) -> None:
     """Writes the survivors of the segments of `owners`, which die with the transcripts `dying`.
 
-    To be called right before the rotation that destroys them; see `index.rebuild`.
+    To be called right before the rotation that destroys them; see `indexrebuild.rebuild`.
     """
     if owners:
-        from pipeline import index
+        from pipeline import indexrebuild
 
-        index.rebuild(vault, owners, dying)
+        indexrebuild.rebuild(vault, owners, dying)

@@ -14,7 +14,7 @@ import pytest
 from keys.errors import KeysError, Malformed
 from keys.model import InteractionId
 from keys.sealed import MAGIC, Opener
-from pipeline import history, index, indexing
+from pipeline import history, index, indexing, indexrebuild
 from pipeline.artefact import INDEX, TRANSCRIPT
 from pipeline.audit import audit
 from pipeline.erase import erase
@@ -121,7 +121,7 @@ def test_the_control_survivors_that_do_not_name_the_dying_are_caught(
     dying = [it for it, text in house.whole.items() if "zanzibar" in text]
     with acting(house.vault, clock):
         plan = make_plan(house.vault, dying, NOON)
-    monkeypatch.setattr(index, "_places", lambda *_: set())
+    monkeypatch.setattr(indexrebuild, "_places", lambda *_: set())
     moments = moments_of(house.disk, lambda: erase(house.vault, plan, clock))
     with pytest.raises(AssertionError):
         check(house, moments, judge_found(house, dying), most=1)
@@ -133,7 +133,7 @@ def test_what_a_crash_kept_twice_is_retired_later(tmp_path: Path) -> None:
     with acting(house.vault, clock):
         (owner,) = house.vault.owned(INDEX)
         dying = transcripts(house.vault, next(iter(house.whole)))
-        index.rebuild(house.vault, [owner], dying)
+        indexrebuild.rebuild(house.vault, [owner], dying)
         assert len(house.vault.owned(INDEX)) == 2
         assert open_index(house.vault).replaced == [owner]
         judge_found(house)(house.vault, house.disk, is_done=True)
@@ -189,7 +189,7 @@ def test_the_control_a_rebuilding_that_keeps_the_terms_is_caught(
         return dataclasses.replace(right, text=text)
 
     house = tidied(tmp_path, SAID)
-    monkeypatch.setattr(index, "merged", sloppy)
+    monkeypatch.setattr(indexrebuild, "merged", sloppy)
     forget(house.vault, *(it for it, text in house.whole.items() if "zanzibar" in text))
     assert b"zanzibar" in indexed_words(house.disk, tmp_path / "anchors")
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from keys.errors import Malformed
 from keys.model import ArtefactId, InteractionId, Slot
-from pipeline.indexformat import NEVER, UNKNOWN, Segment, parse
-from pipeline.indexmerge import Said, merged, segment_of
+from pipeline.indexformat import Segment, parse
+from pipeline.indexmerge import merged, segment_of
+from pipeline.indexvalues import NEVER, UNKNOWN, Said
 
 TERMS = st.text(st.characters(categories=("L", "M", "N")), min_size=1, max_size=6)
 

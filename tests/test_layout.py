@@ -51,7 +51,8 @@ pipeline.plan pipeline.unfinished
 pipeline.skills.asking
 pipeline.disclosures
 pipeline.search
-pipeline.index pipeline.memory
+pipeline.index
+pipeline.indexreading pipeline.indexrebuild pipeline.memory
 pipeline.indexstate
 pipeline.assistant.derive
 pipeline.assistant.schedule pipeline.assistant.lists pipeline.assistant.errands
@@ -73,6 +74,7 @@ pipeline.limits pipeline.profiles
 pipeline.reckoning pipeline.sensitive
 pipeline.settings
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
+pipeline.indexvalues
 pipeline.supervisor
 pipeline.turn
 pipeline.skills.catalogue

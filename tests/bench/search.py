@@ -35,10 +35,9 @@ from pipeline import history, indexing, memory, search
 from pipeline.artefact import INDEX, META, TRANSCRIPT, Meta, Transcript
 from pipeline.erase import erase
 from pipeline.history import Filter
-from pipeline.indexformat import NEVER, UNKNOWN
-from pipeline.indexmerge import Said, segment_of
-from pipeline.indexrow import us_of
+from pipeline.indexmerge import segment_of
 from pipeline.indexstate import open_index, put
+from pipeline.indexvalues import NEVER, UNKNOWN, Said, us_of
 from pipeline.model import Word
 from pipeline.plan import derived_ids, dying, make_plan
 from pipeline.query import parse, terms
@@ -110,9 +109,16 @@ def _time(it: datetime) -> str:
 
 
 def _said(it: Made, entry: SealedEntry) -> Said:
-    said, started, ids = terms(it.text), us_of(it.started), (it.interaction, entry.label.artefact)
+    said, started = terms(it.text), us_of(it.started)
     numbers = it.slots[1], it.slots[0], started, UNKNOWN, UNKNOWN, NEVER, NEVER, 200 * len(said)
-    return Said(*numbers, "default", not said, *ids, said)
+    return Said(
+        *numbers,
+        profile="default",
+        is_sensitive=False,
+        interaction=it.interaction,
+        transcript=entry.label.artefact,
+        terms=said,
+    )
 
 
 class Peer:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from keys.model import ArtefactId, InteractionId, Slot
-from pipeline.indexformat import NEVER, UNKNOWN, parse
-from pipeline.indexmerge import Said, merged, segment_of
+from pipeline.indexformat import parse
+from pipeline.indexmerge import merged, segment_of
+from pipeline.indexvalues import NEVER, UNKNOWN, Said
 from tests.fuzz.target import Target
 
 
