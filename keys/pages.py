@@ -27,6 +27,9 @@ _COUNTS = struct.Struct(">QI")
 _ENTRY = struct.Struct(">II32s")
 _LENGTH = struct.Struct(">I")
 _NONCE_SIZE = 12
+_RECORD_LEAST = _LENGTH.size + _NONCE_SIZE + TAG_SIZE
+_WORK_FREE, _WORK_TIMES, _WORK_LEAST = 1 << 20, 64, 1 << 10
+"""How many bytes are tried to open after a bad record: so many, and so many times its tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +183,30 @@ class Journal:
             raise Tampered(f"ring journal record {number} does not open, and one after it does")
 
     def _is_followed(self, tail: memoryview, number: int) -> bool:
-        later = range(number + 1, number + 1 + len(tail) // (_NONCE_SIZE + TAG_SIZE))
-        starts = (at for at in range(1, len(tail)) if self._end(tail, at) is not None)
-        return any(self._record_at(tail, at, each) for at in starts for each in later)
+        """Tells whether a record opens after the one that `tail` begins with, which does not.
+
+        Looks where the lengths lead from that one, and wherever they lead to the very end. A crash
+        leaves next to no such places: a tail that takes long was made by somebody.
+        """
+        work = _WORK_FREE + _WORK_TIMES * len(tail)
+        for at, end in self._places_after(tail):
+            for later in range(number + 1, number + 2 + at // _RECORD_LEAST):
+                work -= end - at + _WORK_LEAST
+                if work < 0 or self._record_at(tail, at, later):
+                    return True
+        return False
+
+    def _places_after(self, tail: memoryview) -> Iterator[tuple[int, int]]:
+        at = self._end(tail, 0)
+        while at is not None and (end := self._end(tail, at)) is not None:
+            yield at, end
+            at = end
+        ends, leads = dict[int, int](), {len(tail)}
+        for at in range(len(tail) - _RECORD_LEAST, 0, -1):
+            if (end := self._end(tail, at)) in leads:
+                leads.add(at)
+                ends[at] = end
+        yield from sorted(ends.items())
 
     def _record_at(self, data: memoryview, at: int, number: int) -> tuple[int, Secret] | None:
         end = self._end(data, at)

@@ -210,10 +210,12 @@ def test_a_sealed_file_that_never_ends_is_refused_before_it_fills_the_memory(
         file.write(MAGIC)
         for _ in range(70):
             file.write(bytes(1 << 20))
-    found = next(find_sealed(tmp_path))
+    they = find_sealed(tmp_path)  # which keeps the file open
+    found = next(they)
     tracemalloc.start()
     with pytest.raises(Malformed, match="expands"):
         found.content()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    del they
     assert peak < 200 << 20

@@ -1,5 +1,8 @@
 """What the ring promises to its caller, on the simulated disk: slots, keys, refusals, damage."""
 
+import random
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -397,6 +400,38 @@ def test_a_stretch_of_zeros_before_a_whole_record_is_tampered() -> None:
     disk.write(path, ends[0], bytes(ends[2] - ends[0]))
     with pytest.raises(Tampered, match="journal record 0"):
         make_ring(disk).open()
+
+
+def crafted(size: int) -> bytes:
+    """A tail at every fourth place of which a length leads to its very end."""
+    return b"".join(struct.pack(">I", size - at - 4) for at in range(0, size, 4))
+
+
+def test_a_tail_that_somebody_made_takes_no_longer_than_its_length() -> None:
+    disk = empty_disk()
+    path, ends = journal_of_three(disk)
+    took = list[float]()
+    for size in (1 << 14, 1 << 17):
+        hurt = disk.fork()
+        hurt.write(path, ends[-1], crafted(size))
+        start = time.process_time()
+        with pytest.raises(Tampered, match="journal record 3"):
+            make_ring(hurt).open()
+        took.append(time.process_time() - start)
+    assert took[1] < 5
+    assert took[1] < 40 * max(took[0], 0.01), (
+        "eight times the length"
+    )
+
+
+@given(st.integers(1, 1 << 12), st.randoms(use_true_random=False))
+def test_what_a_crash_leaves_is_never_taken_for_tampered(size: int, chance: random.Random) -> None:
+    """A torn record is its own beginning, and zeros or random bytes after that."""
+    disk = empty_disk()
+    path, ends = journal_of_three(disk)
+    torn = bytes(disk.read(path))[ends[0] : ends[1]][: chance.randrange(1, 60)]
+    disk.write(path, ends[-1], torn + chance.choice([bytes(size), chance.randbytes(size)]))
+    assert reopened(disk).slot_count == 3
 
 
 # Any order of acts, against a model
