@@ -19,7 +19,7 @@ from keys.receipt import CONFIRMED, verify
 from keys.sealed import HEADER_SIZE, parse_header
 from keys.secret import Secret
 from pipeline import agenda, index, retention, write
-from pipeline.artefact import AUDIO, INDEX, META, SETTINGS, TRANSCRIPT, Meta
+from pipeline.artefact import ANSWER, AUDIO, INDEX, META, SETTINGS, TRANSCRIPT, Meta
 from pipeline.audit import audit
 from pipeline.indexing import tidy
 from pipeline.model import RATE_HZ
@@ -278,6 +278,16 @@ def test_consent_that_is_withdrawn_while_a_child_speaks_holds(home: Home) -> Non
     with acting(home.vault, home.time):
         assert not home.living()
         assert home.vault.disk.names(home.vault.capture) == []
+
+
+def test_parts_of_one_kind_are_all_let_in(home: Home) -> None:
+    home.wish(words="1d")
+    with acting(home.vault, home.time):
+        parts = [*parts_of(LIGHT, home.time()), (ANSWER, b"one"), (ANSWER, b"two")]
+        it = retention.create(home.vault, parts, home.time)
+    assert it
+    kinds = [artefact.kind for artefact in home.vault.artefacts(it)]
+    assert sorted(kinds) == sorted([AUDIO, TRANSCRIPT, META, ANSWER, ANSWER])
 
 
 def test_audio_that_may_be_no_longer_kept_when_it_was_spoken_is_gone(home: Home) -> None:
