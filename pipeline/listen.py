@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from keys.errors import Erased
 from keys.model import InteractionId
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
+from pipeline.assistant.derived import Derived, Hearer, Reply
 from pipeline.capture import Back, Block, Gone, Source
 from pipeline.hear import SpeechProbability
 from pipeline.model import RATE_HZ, Utterance, Word
@@ -62,6 +63,13 @@ class Said:
     truncated: bool
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Replied:
+    """What the assistant says to an utterance, and what is to be done; often nothing."""
+
+    reply: Reply
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """An utterance that left nothing, and why."""
@@ -86,7 +94,7 @@ class Left:
     baton: Baton
 
 
-Heard = Sound | Partial | Said | Dropped | Woken | Asleep | Left | Gone | Back
+Heard = Sound | Partial | Said | Replied | Dropped | Woken | Asleep | Left | Gone | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class Request:
     endpointing: Endpointing = LIVE
     wake: WakeWord | None = None
     """Where there is one, an utterance is heard only after it."""
+    hearer: Hearer | None = None
+    """Who is told the words before they are sealed; of what is private nothing is."""
 
 
 def listen(
@@ -119,9 +129,11 @@ def listen(
     """
     listener = _Listener(source, keeper, recogniser, probability, request, wall, is_over, baton)
     try:
+        was_said = False
         for event in listener.events():
             yield event
-            if request.once and isinstance(event, Said):
+            was_said = was_said or isinstance(event, Said | Replied)
+            if request.once and was_said and (isinstance(event, Replied) or not request.hearer):
                 return
     finally:
         keeper.close()
@@ -321,7 +333,7 @@ class _Listener:
         meta = replace(
             take.meta, duration_ms=done.duration_ms, lost_ms=take.lost_ms, truncated=truncated
         )
-        yield self._finish(meta, done, words)
+        yield from self._finish(meta, done, words, is_kept=take.is_kept)
 
     def _words(self, done: Utterance | None) -> tuple[Word, ...]:
         """Ends the recognition; of an utterance that was cut, what is behind the cut is not its."""
@@ -330,16 +342,28 @@ class _Listener:
             return ()
         return tuple(it for it in self._recogniser.finish() if it.start_ms < done.duration_ms)
 
-    def _finish(self, meta: Meta, done: Utterance, words: tuple[Word, ...]) -> Said | Dropped:
-        transcript = Transcript(words)
-        parts = [
-            (AUDIO, encode_audio(done.pcm)),
-            (TRANSCRIPT, transcript.encode()),
-            (META, meta.encode()),
-        ]
-        try:
-            interaction = self._keeper.finish(parts)
-        except Erased:
-            return Dropped("it was forgotten while it was recognised")
-        seconds = round(len(done.pcm) / RATE_HZ, 2)
-        return Said(interaction, meta.source, seconds, transcript.text, meta.truncated)
+    def _finish(
+        self, meta: Meta, done: Utterance, words: tuple[Word, ...], *, is_kept: bool
+    ) -> Iterator[Heard]:
+        transcript, interaction = Transcript(words), None
+        hearer = self._request.hearer
+        derived = hearer.hear(transcript.text) if hearer else Derived()
+        if derived.is_private:
+            if is_kept:
+                self._keeper.cancel()
+            yield Dropped("it was a command, of which nothing is stored")
+        else:
+            parts = [
+                (AUDIO, encode_audio(done.pcm)),
+                (TRANSCRIPT, transcript.encode()),
+                (META, meta.encode()),
+            ]
+            try:
+                interaction = self._keeper.finish([*parts, *derived.parts])
+            except Erased:
+                yield Dropped("it was forgotten while it was recognised")
+                return
+            seconds = round(len(done.pcm) / RATE_HZ, 2)
+            yield Said(interaction, meta.source, seconds, transcript.text, meta.truncated)
+        if hearer:
+            yield Replied(hearer.done(derived, interaction))

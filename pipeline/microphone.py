@@ -22,6 +22,7 @@ from pipeline import listen as hearing
 from pipeline import models, places, retention, supervisor
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.capture import Back, Gone
+from pipeline.companion import Companion
 from pipeline.completing import complete
 from pipeline.gate import Gate
 from pipeline.hear import SpeechProbability
@@ -90,7 +91,7 @@ def _listen(
     """Listens for one turn."""
     screen, recogniser = Terminal(as_json=options.json).on_one_screen(), load()
     keeper: Keeper = InMemory()
-    profile = options.profile or DEFAULT_PROFILE
+    vault, profile = None, options.profile or DEFAULT_PROFILE
     if not options.ephemeral:
         vault = the_vault(options, screen, ask)
         keeper, profile = InVault(vault), _profile(vault, options)
@@ -98,7 +99,8 @@ def _listen(
             _settle(vault, screen, recogniser)
             _warn(vault, screen, profile)
     keys, detector = _Keys(turn, once=options.once), _detector()
-    request = _request(options, profile)
+    companion = Companion(vault, screen, keys.muted, keys.keep)
+    request = replace(_request(options, profile), hearer=companion.assistant)
     microphone = sound.Microphone(options.device, turn.stop, keys.muted, turn.over)
     source = Relief(microphone, turn, keys.muted.set)
     baton, left = source.take_over(), None
@@ -110,6 +112,9 @@ def _listen(
         ):
             left = event.baton if isinstance(event, hearing.Left) else None
             display.show(event, source.name)
+            if isinstance(event, hearing.Replied):
+                companion.obey(event.reply)
+            companion.look()
             if isinstance(keeper, InMemory) and keys.take_keep():
                 _keep(keeper, options, screen)
     if left is None or turn.stop.is_set():
@@ -175,7 +180,7 @@ class _Keys:
     """What is typed on a terminal, a line each: Enter ends `--once`, m mutes, k keeps."""
 
     def __init__(self, turn: Turn, *, once: bool) -> None:
-        self.muted, self._keep, self._closed = (threading.Event() for _ in range(3))
+        self.muted, self.keep, self._closed = (threading.Event() for _ in range(3))
         self._turn, self._once = turn, once
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -192,8 +197,8 @@ class _Keys:
 
     def take_keep(self) -> bool:
         """Tells, once for each time, whether the last utterance shall be kept."""
-        was_set = self._keep.is_set()
-        self._keep.clear()
+        was_set = self.keep.is_set()
+        self.keep.clear()
         return was_set
 
     def _read(self) -> None:
@@ -202,7 +207,7 @@ class _Keys:
                 (self.muted.clear if self.muted.is_set() else self.muted.set)()
                 self._turn.leave(Baton(is_muted=self.muted.is_set()).encode())
             elif word == "k":
-                self._keep.set()
+                self.keep.set()
             elif self._once:
                 self._turn.stop.set()
 

@@ -17,7 +17,7 @@ from pipeline import anchoring, index, retention
 from pipeline.anchoring import AnchorRow
 from pipeline.confirm import RECEIPT
 from pipeline.erase import Clock
-from pipeline.indexrow import Row, Which
+from pipeline.index import Row, Which
 from pipeline.lineage import is_owned
 from pipeline.settings import Policy, Settings
 from pipeline.vault import Vault

@@ -12,8 +12,9 @@ from keys.model import InteractionId
 from pipeline import write
 from pipeline.artefact import META, TRANSCRIPT, Meta
 from pipeline.assistant.agenda import Agenda
+from pipeline.assistant.derived import Reply
 from pipeline.assistant.entries import Entry
-from pipeline.assistant.respond import Assistant, Reply
+from pipeline.assistant.respond import Assistant
 from pipeline.assistant.watch import Rung, Watch
 from pipeline.session import acting
 from pipeline.skills.interface import NotSent, Outcome
@@ -100,7 +101,10 @@ class Bells:
         self.watch = Watch(vault, self._ring, clock)
 
     def _ring(self, rung: Rung) -> None:
-        self.rang.append(rung.remark)
+        action = rung.entry.action
+        label = f", {action.label}" if action.label else ""
+        missed = f": missed at {rung.due:%H:%M}" if rung.is_late else ""
+        self.rang.append(f"{action.what}{label}{missed}")
 
     def look(self) -> list[str]:
         """Looks once, and returns what rang."""

@@ -18,7 +18,8 @@ pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
 pipeline.commands
 pipeline.demo
-pipeline.microphone pipeline.serve
+pipeline.microphone
+pipeline.companion pipeline.serve
 pipeline.wyoming_door
 pipeline.wyoming
 pipeline.wyoming_connection

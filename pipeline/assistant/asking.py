@@ -16,10 +16,10 @@ from pipeline import disclosures, retention
 from pipeline.artefact import META, RECORD, TRANSCRIPT, Meta, Transcript
 from pipeline.assistant.agenda import Agenda
 from pipeline.assistant.calendar import FIELDS, ics, in_calendar
-from pipeline.assistant.derived import MUTE, Derived
+from pipeline.assistant.derived import MUTE, Derived, Reply
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.here import now as here_and_now
-from pipeline.assistant.respond import Assistant, Reply
+from pipeline.assistant.respond import Assistant
 from pipeline.assistant.values import describe
 from pipeline.errors import Refused
 from pipeline.model import Word

@@ -7,6 +7,7 @@ comes in a `Context`. Nothing here has an effect.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from keys.model import InteractionId
@@ -105,6 +106,15 @@ class Derived:
         return ((INTENT, self.intent.encode()), *actions, *answers)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """What is said back, what the device shall do (`MUTE` …), and a receipt if one came."""
+
+    text: str = ""
+    effect: str = ""
+    receipt: Path | None = None
+
+
 class Hearer(Protocol):
     """What is told of each text, before and after it is sealed; see `respond.Assistant`."""
 
@@ -112,8 +122,8 @@ class Hearer(Protocol):
         """Return what follows from a text; the parts are sealed with it, unless it is private."""
         ...
 
-    def done(self, derived: Derived, interaction: InteractionId | None) -> object:
-        """Carry out what follows, once it is sealed; never while the vault is held."""
+    def done(self, derived: Derived, interaction: InteractionId | None) -> Reply:
+        """Carry out what follows, once it is sealed, and reply; never while the vault is held."""
         ...
 
 

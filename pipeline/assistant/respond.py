@@ -8,17 +8,16 @@ is remembered for a minute, in memory. Neither call is made while the vault is h
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from keys.entry import Noted
-from keys.errors import Erased
+from keys.errors import Busy, Erased
 from keys.model import InteractionId
 from pipeline import write
 from pipeline.artefact import ACTION, ANSWER
 from pipeline.assistant import errands, forget
 from pipeline.assistant.agenda import Agenda, mark
 from pipeline.assistant.derive import derive
-from pipeline.assistant.derived import Context, Derived, Mark, listed
+from pipeline.assistant.derived import Context, Derived, Mark, Reply, listed
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.here import now as here_and_now
 from pipeline.assistant.understand import Understood, only_a_time, understand
@@ -36,18 +35,10 @@ PATIENCE = timedelta(seconds=60)
 """So long an answer to a question is waited for; after that "yes" means nothing."""
 _YES, _NO, _KEEP = "yes", "no", "yes-but-keep"
 _NOT_STORED = "Nothing is stored for this profile, so that cannot be done."
+_BUSY = "The vault is busy, so that was not done. Say it again."
 _FORGOTTEN = "That was forgotten meanwhile."
 _READS_A_LINE = 64
 Use = Callable[[Vault, InteractionId, str, Mapping[str, str]], Outcome]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Reply:
-    """What is said back, what the device shall do (`derived.MUTE` …), and a receipt if one came."""
-
-    text: str = ""
-    effect: str = ""
-    receipt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,13 +79,26 @@ class Assistant:
         is_a_choice = asked is not None and asked.question is None
         if is_a_choice and (answer := understand(text, only={_YES, _NO, _KEEP})):
             return Derived(reply=answer)
-        if asked and asked.question and only_a_time(text):
-            return replace(derive(text, self._context(), asked.question[1]), completes=True)
-        self._asked = None
-        return derive(text, self._context())
+        try:
+            if asked and asked.question and only_a_time(text):
+                derived = derive(text, self._context(), asked.question[1])
+                return replace(derived, completes=True)
+            self._asked = None
+            return derive(text, self._context())
+        except Busy:
+            return Derived(answer=_BUSY)
 
     def done(self, derived: Derived, interaction: InteractionId | None) -> Reply:
-        """Carries out what follows, once it is sealed as that interaction; returns the reply."""
+        """Carries out what follows, once it is sealed as that interaction; returns the reply.
+
+        Where another process keeps the vault busy, nothing is carried out, and that is the reply.
+        """
+        try:
+            return self._done(derived, interaction)
+        except Busy:
+            return Reply(_BUSY)
+
+    def _done(self, derived: Derived, interaction: InteractionId | None) -> Reply:
         if self._vault is None:
             return self._without_vault(derived)
         if derived.is_private:

@@ -1,0 +1,138 @@
+"""The assistant at the microphone: what it makes of an utterance, and of what is private nothing.
+
+Blocks of sound are scripted and so are the words; the vault and everything above it are real.
+"""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline import write
+from pipeline.artefact import ACTION, TRANSCRIPT
+from pipeline.assistant.values import Action
+from pipeline.audit import audit
+from pipeline.companion import Companion
+from pipeline.listen import Dropped, Heard, Replied, Request, Said, listen
+from pipeline.model import Word
+from pipeline.safekeeping import InMemory, InVault
+from pipeline.session import acting
+from pipeline.terminal import Terminal
+from pipeline.vault import Vault
+from tests.household import clock, make, say
+from tests.test_listen import NOON, Script, probability, silence, voice
+
+
+class Prompter:
+    """Hears one text after the other, whatever the sound."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self._texts, self._is_open = list(texts), False
+
+    def take(self, pcm: NDArray[np.int16]) -> None:
+        self._is_open = self._is_open or bool(len(pcm))
+
+    def so_far(self) -> str:
+        return self._texts[0] if self._is_open else ""
+
+    def finish(self) -> tuple[Word, ...]:
+        self._is_open = False
+        words = self._texts.pop(0).split()
+        return tuple(Word(word, 10 * n, 10 * n + 9, 1.0) for n, word in enumerate(words))
+
+    def abandon(self) -> None:
+        self._is_open = False
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return make(tmp_path)
+
+
+def conversation(vault: Vault | None, *texts: str) -> tuple[list[Heard], Companion]:
+    muted, keep = threading.Event(), threading.Event()
+    companion = Companion(vault, Terminal(as_json=True), muted, keep)
+    keeper = InVault(vault) if vault else InMemory()
+    script = [block for _ in texts for block in (*voice(0, 1.0), *silence(1.0))]
+    request = Request("default", "a prompter", hearer=companion.assistant)
+    events = []
+    heard = listen(Script(script), keeper, Prompter(texts), probability, request, lambda: NOON)
+    for event in heard:
+        events.append(event)
+        if isinstance(event, Replied):
+            companion.obey(event.reply)
+    return events, companion
+
+
+def replies(events: list[Heard]) -> list[str]:
+    return [it.reply.text for it in events if isinstance(it, Replied)]
+
+
+def kinds(vault: Vault) -> list[set[str]]:
+    with acting(vault):
+        return [{a.kind for a in vault.artefacts(it)} for it in vault.interactions()]
+
+
+def test_what_is_wanted_is_sealed_with_the_words_and_answered(vault: Vault) -> None:
+    events, _ = conversation(vault, "set a timer for ten minutes")
+    (told,) = replies(events)
+    assert "10 minutes" in told or "ten minutes" in told
+    assert kinds(vault) == [{"audio", "transcript", "meta", "intent", "action", "answer"}]
+
+
+def test_what_is_no_command_is_stored_like_any_other(vault: Vault) -> None:
+    events, _ = conversation(vault, "the moon is bright tonight")
+    assert replies(events) == [""]
+    assert kinds(vault) == [{"audio", "transcript", "meta"}]
+
+
+def test_forgetting_by_voice_says_the_plan_back_and_leaves_no_trace_of_the_request(
+    vault: Vault,
+) -> None:
+    (before,) = say(vault, "my secret is out")
+    events, _ = conversation(vault, "forget what i just said", "yes")
+    assert len([it for it in events if isinstance(it, Dropped)]) == 2
+    assert not [it for it in events if isinstance(it, Said)]
+    asked, done = replies(events)
+    assert "Say yes" in asked
+    assert done
+    with acting(vault, clock):
+        assert list(vault.interactions()) == []
+        assert audit(vault).problems == []
+    assert not any(before.hex() in path.name for path in vault.sealed.rglob("*"))
+
+
+def test_without_a_yes_nothing_is_forgotten(vault: Vault) -> None:
+    (kept,) = say(vault, "my secret is out")
+    conversation(vault, "forget what i just said", "no")
+    with acting(vault, clock):
+        assert list(vault.interactions()) == [kept]
+
+
+def test_stop_listening_mutes_and_is_not_stored(vault: Vault) -> None:
+    _, companion = conversation(vault, "stop listening")
+    assert companion._muted.is_set()
+    assert kinds(vault) == []
+
+
+def test_keep_that_keeps_the_last_where_nothing_else_does() -> None:
+    _, companion = conversation(None, "something worth keeping", "keep that")
+    assert companion._keep.is_set()
+
+
+def test_an_alarm_that_is_due_rings_while_somebody_listens(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    (said,) = say(vault, "wake me")
+    with acting(vault):
+        write.add(vault, said, (ACTION, Action("alarm", at="2026-01-01T07:00:00+00:00").encode()))
+    _, companion = conversation(vault)
+    monkeypatch.setattr(companion._bell, "ring", rung.append)
+    companion.look()
+    companion.look()
+    assert rung == ["alarm"]
+    with acting(vault):
+        assert {a.kind for a in vault.artefacts(said)} >= {TRANSCRIPT, "fired"}
