@@ -26,7 +26,7 @@ from pipeline.opening import (
 )
 from pipeline.select import Selection, parse_time
 from pipeline.session import acting, create_vault, now
-from pipeline.terminal import Terminal, safe
+from pipeline.terminal import Terminal, count, safe
 from pipeline.vault import Vault
 
 DONE, FAILED = 0, 1
@@ -45,6 +45,7 @@ def init(options: Namespace) -> int:
 def ingest(options: Namespace) -> int:
     """Hears files and folders, and seals what was said."""
     from pipeline import models
+    from pipeline.completing import complete
     from pipeline.ingest import Request
     from pipeline.listening import ingesting
     from pipeline.recognisers import Recognisers
@@ -60,6 +61,9 @@ def ingest(options: Namespace) -> int:
                 raise Refused(retention.NOTHING)
         request = Request(tuple(options.paths), options.profile, models.name_of(model))
         try:
+            # A limited vocabulary is for what is heard now, not for what was cut off earlier.
+            if not words and (found := complete(vault, recognisers)):
+                it.say(f"{count(len(found), 'utterance')} cut off earlier: recognised now")
             bad = ingesting(it, vault, request, recognisers)
         except KeyboardInterrupt:
             with acting(vault):  # settles what was half made

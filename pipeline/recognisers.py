@@ -75,6 +75,12 @@ class Recognisers:
         """Have the words of one utterance recognised by whoever is idle next."""
         return self._threads.submit(self._recognise, pcm, on_partial)
 
+    def recognise(
+        self, pcm: NDArray[np.int16], on_partial: OnPartial | None = None
+    ) -> tuple[Word, ...]:
+        """Have the words of one utterance recognised, and wait for them."""
+        return self.submit(pcm, on_partial).result()
+
     def _recognise(self, pcm: NDArray[np.int16], on_partial: OnPartial | None) -> tuple[Word, ...]:
         recogniser = self._idle.get()
         try:

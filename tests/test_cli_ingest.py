@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from pipeline import models
+from pipeline import models, write
+from pipeline.artefact import Meta
+from pipeline.session import acting, open_vault
 from tests.commandline import ROOT, Shell, plain
 
 pytestmark = pytest.mark.model
@@ -259,3 +262,21 @@ except KeyboardInterrupt:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("stopped\n", "")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_was_cut_off_while_it_was_spoken_is_recognised_too(shell: Shell, jobs: str) -> None:
+    assert shell("init").code == 0
+    vault = open_vault(shell.vault, shell.anchors, bytearray)
+    spoken = soundfile.read(SAMPLES / "06-pizza.wav", dtype="int16")[0]
+    with acting(vault):
+        recording = write.begin(vault)
+    recording.start(Meta("2026-02-01T08:00:00.000Z", 0, "default", "desk", 0, "x"), nullcontext)
+    recording.add(spoken)
+    recording.release()  # as the end of its process does
+    done = shell("ingest", TIMER, "--jobs", jobs)
+    assert done.code == 0, done.err
+    assert "1 utterance cut off earlier" in done.err
+    texts = {row["text"] for row in shell.json("history")}
+    assert any("pizza" in text for text in texts)
+    assert len(texts) == 2
