@@ -186,7 +186,7 @@ def test_control_a_watch_that_keeps_what_it_read_rings_for_what_is_erased(tmp_pa
         acting(bells.vault, talk.clock.utc),
     ):
         rang += [it.remark for it in bells.watch.run_due()]
-    assert rang == ["timer"]
+    assert rang == ["timer: 14:10"]
 
 
 def test_control_a_watch_that_does_not_seal_first_rings_again(tmp_path: Path) -> None:
@@ -278,6 +278,40 @@ def test_a_record_beside_its_living_action_counts_once(talk: Talk, bells: Bells)
     talk.clock.forward(minutes=10)
     assert bells.look() == ["timer"]
     assert bells.look() == []
+
+
+def test_a_crash_while_a_record_is_replaced_rings_nothing_twice(talk: Talk, bells: Bells) -> None:
+    kept(talk, "set an alarm for every day at seven am")
+    talk.clock.to("2026-11-24T07:00")
+    with (
+        mock.patch("pipeline.erase.retire", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        bells.look()
+    again = Bells(reopen(talk.vault.directory.parent), talk.clock)
+    assert again.look() == []
+    assert len(talk.entries()) == 1
+    rang = []
+    for _ in range(3):
+        talk.clock.forward(days=1)
+        rang += again.look()
+        assert len(talk.entries()) == 1
+    assert rang == ["alarm"] * 3
+    assert again.look() == []
+
+
+def test_kept_twice_because_of_a_crash_it_counts_once(talk: Talk, bells: Bells) -> None:
+    talk.say("set an alarm for seven")
+    (entry,) = talk.entries()
+    with acting(talk.vault, talk.clock.utc):
+        own(talk.vault, RECORD, minimal(entry.action), [entry.artefact])
+        found = propose(talk.vault, Selection(last=True), talk.clock.utc())
+        carry_out(talk.vault, found, talk.clock.utc, [found.keepable[0].name])
+    assert len(talk.entries()) == 1
+    talk.clock.to("2026-11-23T19:00")
+    assert bells.look() == ["alarm"]
+    assert bells.look() == []
+    assert Bells(reopen(talk.vault.directory.parent), talk.clock).look() == []
 
 
 # --- cheap, and passed over

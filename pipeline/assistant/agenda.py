@@ -6,7 +6,7 @@ memory only. Expects `session.acting` around every call, like the vault.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from keys.entry import SealedEntry
@@ -32,8 +32,13 @@ class _Read:
     size: int
     actions: dict[ArtefactId, Entry] = field(default_factory=dict)
     fired: dict[str, list[Fired]] = field(default_factory=dict)
-    replaced: set[ArtefactId] = field(default_factory=set)
-    """Records whose action still lives, which counts in their place."""
+    made_from: dict[ArtefactId, tuple[ArtefactId, ...]] = field(default_factory=dict)
+    """The parents of each record, oldest record first."""
+
+    @property
+    def replaced(self) -> set[ArtefactId]:
+        """The records that do not count: a crash may leave them beside what does."""
+        return superseded(self.made_from, set(self.actions) - set(self.made_from))
 
 
 class Agenda:
@@ -46,10 +51,11 @@ class Agenda:
     def entries(self) -> list[Entry]:
         """Returns all actions and records that live, each once, oldest first."""
         read = self._up_to_date()
+        replaced = read.replaced
         return [
             replace(it, fired=tuple(read.fired.get(it.artefact.hex(), ())))
             for it in read.actions.values()
-            if it.artefact not in read.replaced
+            if it.artefact not in replaced
         ]
 
     def drop(self) -> None:
@@ -77,7 +83,27 @@ class Agenda:
                     entry = _entry(self._vault, file)
                     read.actions[entry.artefact] = entry
                     records += [entry] * (file.kind == RECORD)
-        read.replaced |= _of_living_actions(self._vault, records, read.actions)
+        owners = logged(self._vault, [it.owner for it in records]).owners if records else {}
+        read.made_from |= {it.artefact: owners[it.owner].sealed[0].parents for it in records}
+
+
+def superseded(
+    made_from: Mapping[ArtefactId, tuple[ArtefactId, ...]], actions: Collection[ArtefactId]
+) -> set[ArtefactId]:
+    """Returns the records, given oldest first with their parents, in whose place another counts.
+
+    That is the action that it was made from while that lives, a newer record of the same action,
+    or the record that was made from it.
+    """
+    hidden: set[ArtefactId] = set()
+    newest: dict[ArtefactId, ArtefactId] = {}
+    for record, parents in made_from.items():
+        for parent in parents:
+            hidden |= {record} if parent in actions else set()
+            hidden |= {parent} if parent in made_from else set()
+            hidden |= {newest[parent]} if parent in newest else set()
+            newest[parent] = record
+    return hidden
 
 
 def mark(vault: Vault, found: Mark, at: str, due: str = "") -> None:
@@ -94,11 +120,29 @@ def mark(vault: Vault, found: Mark, at: str, due: str = "") -> None:
 
 
 def _replace(vault: Vault, entry: Entry, how: str, due: str, at: str) -> None:
+    """Seals a new record and retires the old one; a crash between leaves both, and the new counts.
+
+    What the old one was made from is named again as far as it tells which records count.
+    """
     (sealed,) = logged(vault, [entry.owner]).owners[entry.owner].sealed
     state = "" if how in {RANG, MISSED} else how  # as `keep` writes it
     content = replace(entry.action, state=state, last=due or entry.action.last).encode()
-    write.own(vault, RECORD, content, [sealed.label.artefact])
+    gone = {it.label.artefact for it in _retired(vault, sealed.parents)}
+    parents = [sealed.label.artefact, *(it for it in sealed.parents if it not in gone)]
+    write.own(vault, RECORD, content, parents)
     erase.retire(vault, [entry.owner], lambda: at)
+
+
+def _retired(vault: Vault, artefacts: Collection[ArtefactId]) -> Iterator[SealedEntry]:
+    """Yields those of the artefacts that were records and live no more."""
+    wanted = set(artefacts)
+    for _, entry in vault.log.scan_back():
+        if not wanted:
+            return
+        if isinstance(entry, SealedEntry) and entry.label.artefact in wanted:
+            wanted.discard(entry.label.artefact)
+            if entry.label.kind == RECORD and not vault.ring.is_live(entry.label.slot):
+                yield entry
 
 
 def _entry(vault: Vault, file: Artefact) -> Entry:
@@ -137,15 +181,6 @@ def _is_live(vault: Vault, file: Artefact) -> bool:
         return vault.is_live(file)
     except NoSuchSlot:
         return False
-
-
-def _of_living_actions(
-    vault: Vault, records: list[Entry], actions: dict[ArtefactId, Entry]
-) -> set[ArtefactId]:
-    """Returns the records whose parent lives: a crash while keeping leaves both."""
-    owners = logged(vault, [it.owner for it in records]).owners if records else {}
-    parents = {it: owners[it.owner].sealed[0].parents for it in records}
-    return {it.artefact for it in records if any(parent in actions for parent in parents[it])}
 
 
 @contextlib.contextmanager

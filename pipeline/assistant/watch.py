@@ -30,10 +30,17 @@ class Rung:
 
     @property
     def remark(self) -> str:
-        """What may be shown on the user's own terminal."""
+        """What may go anywhere, such as a log of the system: of what kind it is, and no more."""
         name = self.entry.action.what
-        label = f", {self.entry.action.label}" if self.entry.action.label else ""
-        return f"{name}{label}: missed at {self.due:%H:%M}" if self.is_late else f"{name}{label}"
+        return (
+            f"{name}: missed at {self.due:%H:%M}" if self.is_late else f"{name}: {self.due:%H:%M}"
+        )
+
+    @property
+    def shown(self) -> str:
+        """What may be shown on the user's own terminal."""
+        label = self.entry.action.label
+        return f"{self.remark}, {label}" if label else self.remark
 
 
 class Watch:
