@@ -7,6 +7,7 @@ the same functions that write a vault. A change of any format shows here, and is
 import hmac
 import json
 import re
+import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ from keys.errors import Erased
 from keys.live import Change, root
 from keys.livetree import LiveTree
 from keys.log import Log, signer_of
-from keys.model import ArtefactId, Commitment, InteractionId, Label, PlanId, Slot, VaultId
+from keys.model import ArtefactId, Commitment, Epoch, InteractionId, Label, PlanId, Slot, VaultId
 from keys.note import Signer
 from keys.pages import PageRef, seal_page
 from keys.receipt import (
@@ -42,10 +43,13 @@ from keys.receipt import (
     Statement,
     verify,
 )
+from keys.recovery import RecoveryHead
+from keys.recovery import parse_head as parse_recovery
 from keys.ring import Ring
 from keys.root import Roots
 from keys.sealed import HEADER_SIZE, Header, Opener, _Stream, parse_header, seal
 from keys.secret import Secret, commitment, derive
+from keys.segments import SegmentWriter, Series
 
 ROOT = Path(__file__).parent.parent
 SPEC = (ROOT / "keys" / "SPEC.md").read_text(encoding="utf-8")
@@ -67,6 +71,7 @@ SIGNER_SEED = span(0x80, 32)
 ROOT_1, SHARE_1 = span(0xA0, 32), span(0xC0, 32)
 NONCE = span(0xE0, 12)
 PAGE_KEY = span(0x70, 32)
+RECOVERY = RecoveryHead(VAULT, Epoch(1), span(0xF0, 4), span(0x60, 16), has_passphrase=False)
 LABEL = Label(VAULT, INTERACTION, ARTEFACT, "transcript", Slot(0))
 
 
@@ -92,6 +97,29 @@ def example(folder: Path) -> dict[str, bytes]:
         **sealed_blocks(header, file),
         **ring_blocks(folder),
         **log_blocks(folder, header),
+        **segment_blocks(folder),
+        "recovery-copy": RECOVERY.seal(Secret(ROOT_1), None),
+    }
+
+
+def segment_blocks(folder: Path) -> dict[str, bytes]:
+    """A series of one segment with its end mark."""
+    (folder / "capture").mkdir()
+    series = Series(VAULT, INTERACTION, ArtefactId(span(0x50, 16)), Slot(0))
+    salts = iter([SALT, span(0x78, 24)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secrets, "token_bytes", lambda _: next(salts))
+        writer = SegmentWriter(RealDisk(), folder / "capture", lambda: Secret(SLOT_KEY), series)
+        writer.write(b"hello")
+        writer.close()
+    files = sorted((folder / "capture").iterdir(), key=lambda it: it.name, reverse=True)
+    part, end = (path.read_bytes() for path in files)
+    return {
+        "segment-names": b"".join(path.name.encode() + b"\n" for path in files),
+        "segment-header": part[:HEADER_SIZE],
+        "segment-hash": sha256(part).digest(),
+        "segment-end-header": end[:HEADER_SIZE],
+        "segment-end-hash": sha256(end).digest(),
     }
 
 
@@ -282,6 +310,40 @@ def test_the_ring_of_the_document_opens(tmp_path: Path) -> None:
     with pytest.raises(Erased):
         ring.key(Slot(0))
     assert (ring.epoch, sorted(anchor.shares())) == (2, [2])
+
+
+def hkdf_of(key: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """HKDF-SHA-512 of section 1 by hand."""
+    secret, block, out = hmac.digest(salt, key, "sha512"), b"", b""
+    for n in range(1, 3):
+        block = hmac.digest(secret, block + info + bytes([n]), "sha512")
+        out += block
+    return out[:size]
+
+
+def test_the_segments_of_the_document_are_what_its_words_make() -> None:
+    """Sections 4.1 to 4.5 followed by hand, with no code of `keys`."""
+    found = blocks()
+    kinds = [name.rsplit(".", 1)[1] for name in found["segment-names"].decode().split()]
+    assert kinds == ["part-0000000000", "end-0000000001"]
+    for name, content, kind in (("segment", b"hello", kinds[0]), ("segment-end", b"", kinds[1])):
+        header = found[f"{name}-header"]
+        assert header[64:80].rstrip(b"\0").decode() == kind
+        info, salt = header[:104] + bytes(56), header[104:128]
+        derived = hkdf_of(bytes(SLOT_KEY), salt, info, 71)
+        assert derived[39:] == header[128:]
+        padded = content + bytes(4096 - 8 - len(content)) + struct.pack(">Q", len(content))
+        nonce = derived[32:39] + struct.pack(">IB", 0, 1)
+        file = header + AESGCM(derived[:32]).encrypt(nonce, padded, b"")
+        assert sha256(file).digest() == found[f"{name}-hash"]
+
+
+def test_the_recovery_copy_of_the_document_opens_by_its_words_alone() -> None:
+    data = blocks()["recovery-copy"]
+    head, sealed = data[:65], data[65:]
+    key = hkdf_of(b"", head[48:64], head, 32)
+    assert AESGCM(key).decrypt(bytes(12), sealed, head) == ROOT_1
+    assert parse_recovery(data) == RECOVERY
 
 
 def hkdf(key: bytes, info: bytes) -> bytes:
