@@ -8,6 +8,7 @@ here: a block is gone once it was taken.
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -309,6 +310,28 @@ def _restart_sound_system() -> None:
 
 def _why(error: Exception) -> str:
     return str(error.args[0]) if error.args else type(error).__name__
+
+
+@contextlib.contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """Keeps what the sound libraries write to descriptor 2 from the screen, whenever they do.
+
+    They do so from threads of their own too, as when the sound server dies. Whatever is written to
+    Python's `sys.stderr` comes through meanwhile; only the end of a crash cannot be read then.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    ours = open(  # noqa: SIM115 - closed below, after the descriptor is what it was
+        kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
+    )
+    os.dup2(nowhere, 2)
+    try:
+        with contextlib.redirect_stderr(ours):
+            yield
+    finally:
+        ours.flush()
+        os.dup2(kept, 2)
+        ours.close()
+        os.close(nowhere)
 
 
 _QUIET = threading.RLock()

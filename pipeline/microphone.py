@@ -85,6 +85,7 @@ def _loader(model: Path, words: tuple[str, ...]) -> "tuple[Callable[[], Loaded],
     return partial(load, model, words), False
 
 
+@sound.libraries_silenced()
 def _listen(
     options: Namespace, load: "Callable[[], Loaded]", ask: AskPassphrase | None, turn: Turn
 ) -> int:
