@@ -248,7 +248,9 @@ def _add_looking(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write to")
     it.add_argument("--plain", action="store_true", help="readable by anyone; a disclosure")
     it = _add(commands, "search", "find interactions whose transcript holds the words")
-    it.add_argument("words", nargs="+", metavar="WORDS")
+    what = 'words, "phrases in quotes", beginn*; - reads them from standard input'
+    it.add_argument("words", nargs="+", metavar="WORDS", help=what)
+    it.add_argument("--limit", type=_positive, default=None, metavar="N", help="at most so many")
 
 
 def _add_filter(it: argparse.ArgumentParser) -> None:

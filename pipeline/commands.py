@@ -24,6 +24,8 @@ from pipeline.opening import (
     the_vault,
     the_vaults_model,
 )
+from pipeline.query import parse
+from pipeline.search import Finding
 from pipeline.select import Selection, parse_time
 from pipeline.session import acting, create_vault, now
 from pipeline.terminal import Terminal, count, safe
@@ -68,6 +70,7 @@ def ingest(options: Namespace) -> int:
         except KeyboardInterrupt:
             with acting(vault):  # settles what was half made
                 raise
+    indexing.keep_up(vault)
     return FAILED if bad else DONE
 
 
@@ -85,12 +88,20 @@ def history(options: Namespace) -> int:
 
 def search(options: Namespace) -> int:
     """Finds interactions by their words."""
+    from pipeline import indexing
+
     it = Terminal(as_json=options.json)
+    typed = sys.stdin.read() if options.words == ["-"] else " ".join(options.words)
     vault = the_vault(options, it)
+    mended = indexing.keep_up(vault)
     with acting(vault):
-        found = looking.search(vault, options.words)
-    views.rows(it, found)
+        finding = Finding(vault, parse(typed))
+        found = looking.found(vault, finding, options.limit)
+    views.rows(it, found, finding.query)
     views.unreadable(it, vault.unreadable)
+    if finding.damaged:
+        mended += indexing.keep_up(vault, now, finding.damaged)
+    views.mended(it, mended)
     return DONE
 
 

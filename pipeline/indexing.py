@@ -6,6 +6,7 @@ waits for the vault does not notice.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
@@ -28,17 +29,29 @@ DISTANCE = 4096
 """So many entries may the log have since the last segment, before one is written again."""
 
 
-def keep_up(vault: Vault, clock: Clock = now, suspect: Sequence[InteractionId] = ()) -> None:
-    """Indexes all that is due, act by act: others get the vault in between."""
-    with acting(vault, clock):
-        more = tidy(vault, clock, suspect)
-    while more:
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What came of tidying: whether there is more to do, and how many damaged segments are gone."""
+
+    more: bool
+    mended: int
+
+
+def keep_up(vault: Vault, clock: Clock = now, suspect: Sequence[InteractionId] = ()) -> int:
+    """Indexes all that is due, act by act: others get the vault in between.
+
+    Returns how many damaged segments were replaced.
+    """
+    mended, done = 0, Tidied(more=True, mended=0)
+    while done.more:
         with acting(vault, clock):
-            more = tidy(vault, clock)
+            done = tidy(vault, clock, () if mended else suspect)
+        mended += done.mended
+    return mended
 
 
-def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> bool:
-    """Indexes what is not indexed yet, at most `MOST` at once; tells whether there is more.
+def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> Tidied:
+    """Indexes what is not indexed yet, at most `MOST` at once.
 
     1. What is new, and what segments of its size held, is written as a new one, which names the
     others in use. 2. Those that it replaces are retired, with what is damaged. A crash between
@@ -58,7 +71,7 @@ def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> b
         more = covered < vault.log.size and len(fresh) + len(left) > 0
     if gone:
         retire(vault, gone, clock)
-    return more
+    return Tidied(more, len(index.damaged))
 
 
 def _is_due(index: Index) -> bool:

@@ -6,7 +6,7 @@ are looked for are never written, logged or part of an error. `rebuild` is what 
 segments die; it imports the rest then, so that commands without need of it start soon.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from keys.model import InteractionId
@@ -14,7 +14,7 @@ from pipeline.query import Query, terms
 from pipeline.vault import Vault
 
 if TYPE_CHECKING:
-    from pipeline.indexstate import Opened, Unindexed
+    from pipeline.indexstate import Index, Opened, Unindexed
 
 _FEW = 64
 """So many hits in a segment are looked up one by one."""
@@ -25,8 +25,12 @@ class Finding:
 
     def __init__(self, vault: Vault, query: Query) -> None:
         self.query, self._vault = query, vault
-        self.damaged: Collection[InteractionId] = ()
-        """After iterating: the owners of segments that could not be read."""
+        self._index: Index | None = None
+
+    @property
+    def damaged(self) -> Sequence[InteractionId]:
+        """The owners of the segments that could not be read so far."""
+        return list(self._index.damaged) if self._index else []
 
     def __iter__(self) -> Iterator[InteractionId]:
         from pipeline.indexreading import newest_first
@@ -34,9 +38,8 @@ class Finding:
 
         if not self.query.phrases:
             return
-        index = open_index(self._vault)
-        yield from newest_first(self._vault, index, self._one, self._several)
-        self.damaged = tuple(index.damaged)
+        self._index = open_index(self._vault)
+        yield from newest_first(self._vault, self._index, self._one, self._several)
 
     def _one(self, it: "Unindexed") -> InteractionId | None:
         from pipeline.indexrow import words_of

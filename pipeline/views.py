@@ -14,6 +14,7 @@ from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.history import Row
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.model import RATE_HZ
+from pipeline.query import Query, snippet
 from pipeline.terminal import Column, Terminal, count, local, safe
 from pipeline.vault import Vault
 
@@ -91,10 +92,11 @@ def mirrors(it: Terminal, found: Sequence[tuple[Path, bool]]) -> None:
     it.table(columns, [(str(path), states[kept]) for path, kept in found])
 
 
-def rows(it: Terminal, found: Sequence[Row]) -> None:
-    """Shows interactions as a list."""
+def rows(it: Terminal, found: Sequence[Row], query: Query | None = None) -> None:
+    """Shows interactions as a list; of those that a query found, a person sees the words around."""
     if it.as_json:
-        it.document([row_document(row) for row in found])
+        snippets = [{"snippet": _around(row, query)} if query else {} for row in found]
+        it.document([row_document(row) | more for row, more in zip(found, snippets, strict=True)])
         return
     if not it.is_rich:
         it.table([], [_line(row) for row in found])
@@ -107,7 +109,24 @@ def rows(it: Terminal, found: Sequence[Row]) -> None:
     columns = [Column("interaction"), Column("heard"), Column("seconds", right=True)]
     columns += [Column("profile")] * profiles
     columns += [Column("what was said", fold=True)]
-    it.table(columns, [_cells(row, profiles=profiles) for row in found])
+    cells = [_cells(row, profiles=profiles) for row in found]
+    if query:
+        around = (_around(row, query) for row in found)
+        cells = [(*rest, text) for (*rest, _), text in zip(cells, around, strict=True)]
+    it.table(columns, cells)
+
+
+def _around(row: Row, query: Query) -> str:
+    return snippet([word.word for word in row.words], query)
+
+
+def mended(it: Terminal, segments: int) -> None:
+    """Remarks on segments of the search index that were damaged, if there were any."""
+    if segments:
+        it.say(
+            f"{count(segments, 'segment')} of the search index could not be read; the transcripts "
+            "were searched instead, and have been indexed anew"
+        )
 
 
 def unreadable(it: Terminal, interactions: Collection[InteractionId]) -> None:
