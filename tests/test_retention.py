@@ -21,7 +21,7 @@ from keys.secret import Secret
 from pipeline import agenda, index, retention, write
 from pipeline.artefact import ANSWER, AUDIO, INDEX, META, SETTINGS, TRANSCRIPT, Meta
 from pipeline.audit import audit
-from pipeline.indexing import tidy
+from pipeline.indexing import keep_up
 from pipeline.model import RATE_HZ
 from pipeline.profiles import Newcomer, Wish, add, remove, set_limits
 from pipeline.reckoning import LEAP_S, seconds_of, time_of
@@ -31,6 +31,7 @@ from pipeline.session import acting
 from pipeline.settings import DAY_S, HOUR_S, MINUTE_S, Settings
 from pipeline.vault import Vault
 from tests.household import (
+    HouseDisk,
     forget,
     house_disk,
     make,
@@ -337,9 +338,7 @@ def test_what_falls_due_leaves_the_index_with_the_others_in_it(home: Home) -> No
     gone = [home.must_say(f"{LIGHT} {n}") for n in range(40)]
     home.wish(words="forever")
     stay = {home.must_say(f"{LIGHT} {n}") for n in range(40)}
-    with acting(home.vault, home.time):
-        while tidy(home.vault, home.time):
-            pass
+    keep_up(home.vault, home.time)
     (before,) = home.vault.owned(INDEX)
     assert home.after(HOUR_S).keys() == stay
     assert before not in home.vault.owned(INDEX)
@@ -568,7 +567,7 @@ class Due:
     silent: InteractionId
     whole: InteractionId
 
-    def judge(self, vault: Vault, disk: SimulatedDisk, *, is_done: bool) -> None:
+    def judge(self, vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
         del is_done  # each settling enforces what the one before did not come to
         living = Home(vault, Time()).living()
         assert living == {
@@ -610,6 +609,15 @@ def test_no_crash_while_it_is_erased_leaves_anything_half(falling: Due) -> None:
     assert crashes.states > 40
 
 
+@pytest.mark.slow
+def test_no_crash_of_settling_what_falls_due_leaves_anything_half(falling: Due) -> None:
+    disk = falling.home.vault.disk._disk
+    act = lambda: retention.enforce(falling.home.vault, falling.home.time)  # noqa: E731
+    crashes = Crashes(falling.base, falling.judge, most=2)
+    crashes.check(moments_of(disk, act)[::16], deep=1)  # type: ignore[arg-type]
+    print(f"enforce, settle stopped too: {crashes.states} states")
+
+
 def test_no_crash_while_settings_change_leaves_none_or_two(tmp_path: Path) -> None:
     disk = house_disk(tmp_path)
     home = Home(make(tmp_path, disk), Time("2026-03-01T12:00:00Z"))
@@ -620,7 +628,7 @@ def test_no_crash_while_settings_change_leaves_none_or_two(tmp_path: Path) -> No
         pass
     wish = Wish(words="5d")
 
-    def judge(vault: Vault, disk: SimulatedDisk, *, is_done: bool) -> None:
+    def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
         del disk
         assert len(vault.owned(SETTINGS)) == 1
         words_s = retention.settings_of(vault, home.time).limits.words_s
@@ -636,6 +644,46 @@ def test_no_crash_while_settings_change_leaves_none_or_two(tmp_path: Path) -> No
     )
     print(f"change: {crashes.states} states")
     assert crashes.states > 40
+
+
+def outliving(tmp_path: Path) -> Iterator[InteractionId]:
+    """Yields what outlives its hour, whenever the power goes while it is captured."""
+    disk = house_disk(tmp_path)
+    home = Home(make(tmp_path, disk), Time("2026-03-01T12:00:00Z"))
+    home.wish(words="1h")
+    with acting(home.vault, home.time):
+        pass
+    disk = settled(disk)
+    vault = home.vault = reopen(tmp_path, disk)
+    disks: list[HouseDisk] = []
+
+    def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
+        there = set(vault.interactions())
+        assert len(there) == 1 if is_done else len(there) <= 1
+        disks.append(disk.fork())
+
+    with acting(vault, home.time):
+        parts = parts_of(LIGHT, home.time())
+        act = lambda: retention.create(vault, parts, home.time)  # noqa: E731
+        moments = moments_of(disk, act)
+    crashes = Crashes(tmp_path, judge, most=4)
+    crashes.check(moments)
+    assert crashes.states > 30
+    for each in disks:
+        later = reopen(tmp_path, each)
+        with acting(later, Time("2026-03-01T13:00:00Z")):
+            yield from later.interactions()
+
+
+def test_no_crash_while_it_is_captured_lets_anything_outlive_its_limit(tmp_path: Path) -> None:
+    assert not list(outliving(tmp_path))
+
+
+def test_the_control_an_agenda_that_is_lowered_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_expect", lambda *_: None)
+    assert list(outliving(tmp_path))
 
 
 # One place
