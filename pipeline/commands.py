@@ -46,7 +46,7 @@ def init(options: Namespace) -> int:
 
 def ingest(options: Namespace) -> int:
     """Hears files and folders, and seals what was said."""
-    from pipeline import models
+    from pipeline import indexing, models
     from pipeline.completing import complete
     from pipeline.ingest import Request
     from pipeline.listening import ingesting
