@@ -4,7 +4,7 @@ Promises sentences as recognisers know them: lower case, no punctuation, each on
 `Refused` what holds none. Whether a model knows all their words, its recogniser tells.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import Refused
@@ -39,9 +39,6 @@ def _lines(path: Path) -> list[str]:
 
 
 def _assistants() -> Iterable[str]:
-    from pipeline import assistant
+    from pipeline.assistant import sentences as assistants
 
-    give: Callable[[], Iterable[str]] | None = getattr(assistant, "vocabulary", None)
-    if give is None:
-        raise Refused("--vocabulary assistant: the assistant gives no sentences; name a file")
-    return give()
+    return assistants.vocabulary()

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import places
+from pipeline.assistant.clocks import UNITS_DAYS, UNITS_S
+from pipeline.assistant.moments import MONTH_NAMES, PARTS, WEEKDAY_NAMES
+from pipeline.assistant.numerals import in_words
 from pipeline.assistant.resolve import Habit
 from pipeline.errors import Refused
 
@@ -23,10 +26,16 @@ if TYPE_CHECKING:  # it takes a tenth of a second, which only whoever understand
 
 FILE = "sentences.toml"
 NONE, STRICT, LOOSE = "none", "strict", "loose"
+_TIME_WORDS = """
+    at by in on for from to until past after before half quarter noon midday midnight
+    today tomorrow yesterday tonight next last this every each weekday weekdays weekend
+    since between and a an the m p o'clock oh hundred day now couple of
+"""
 _TIMES = (NONE, STRICT, LOOSE)
 _WORDS = ("sentences", "timed")
 _INTENT_KEYS = {"sentences", "timed", "time", "early", "woken", "all_day", "default"}
 _ANY = "*"
+_NAMES, _SPOKEN = re.compile(r"[{<][^}>]*[}>]"), re.compile(r"[a-z][a-z']*")
 _LISTS, _RULES = re.compile(r"\{(\w+)"), re.compile(r"<(\w+)>")
 
 
@@ -75,6 +84,25 @@ def sentences() -> Sentences:
             f"{path}: expected tables as in the sentences of the package, found another form "
             f"({type(error).__name__}); correct it, or move the file away"
         ) from error
+
+
+def vocabulary() -> list[str]:
+    """Returns every word of the templates and of times, for a recogniser that keeps to words.
+
+    What a sentence is about (a label, a name, a thing to buy) is in it only if a list has it.
+    """
+    ours = _read(Path(__file__).with_name(FILE))
+    path = places.config_directory() / FILE
+    both = joined(ours, _read(path)) if path.exists() else ours
+    templates = [*both["rules"].values()]
+    templates += [it for t in both["intents"].values() for key in _WORDS for it in t.get(key, ())]
+    texts = [_NAMES.sub(" ", it) for it in templates]
+    texts += [word for words in both["lists"].values() if words != _ANY for word in words]
+    words = (word for text in texts for word in _SPOKEN.findall(text))
+    numbers = (word for number in range(60) for word in in_words(number).split())
+    units = (unit + ending for unit in (*UNITS_S, *UNITS_DAYS) for ending in ("", "s"))
+    times = (*_TIME_WORDS.split(), *WEEKDAY_NAMES, *MONTH_NAMES, *PARTS, *units, *numbers)
+    return list(dict.fromkeys((*words, *times)))
 
 
 def joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
