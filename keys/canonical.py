@@ -4,17 +4,25 @@ It promises that what is encoded comes back, and that texts, numbers and times a
 their place promises. Pure; everything else is `Malformed`.
 """
 
-import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from keys.entry import NUMBER_END
 from keys.errors import Malformed
 
+
+class Stated(Protocol):
+    """A statement that checks its own fields and has one spelling."""
+
+    def check(self) -> None: ...
+    def encode(self) -> bytes: ...
+
+
+AStatement = TypeVar("AStatement", bound=Stated)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -23,21 +31,25 @@ def encode_json(mark: str, row: Mapping[str, object]) -> bytes:
     return json.dumps({"format": mark, **row}, indent=2).encode("ascii")
 
 
-def decode_json(mark: str, data: bytes) -> dict[str, Any]:
-    """Returns the members without the format; raises ValueError, TypeError, KeyError and such."""
-    row: dict[str, Any] = json.loads(data.decode("ascii"))
-    if row.pop("format") != mark:
-        raise Malformed(f"not of the format {mark}")
-    return row
+def parse_statement(
+    what: str, mark: str, data: bytes, make: Callable[[dict[str, Any]], AStatement]
+) -> AStatement:
+    """Returns what `make` makes of the members without the format, if it encodes to the same bytes.
 
-
-@contextlib.contextmanager
-def parsing(what: str) -> Iterator[None]:
-    """Turns whatever JSON of another shape raises into `Malformed`."""
+    Whatever JSON of another shape raises, `Malformed` comes out.
+    """
     try:
-        yield
+        row: dict[str, Any] = json.loads(data.decode("ascii"))
+        if row.pop("format") != mark:
+            raise Malformed(f"not of the format {mark}")
+        statement = make(row)
+        statement.check()
+        same = statement.encode() == data
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Malformed(f"the {what}'s statement is not in its form") from error
+    if not same:
+        raise Malformed(f"the {what}'s statement is not in its canonical form")
+    return statement
 
 
 def check_leaves(statement: object) -> None:

@@ -9,7 +9,7 @@ verified or raises, and `match` is what makes it say something of one receipt.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Self
+from typing import Any, Self
 
 from keys.attested import (
     Attested,
@@ -21,7 +21,7 @@ from keys.attested import (
     include,
     log_key_of,
 )
-from keys.canonical import check_leaves, check_time, decode_json, encode_json, parsing
+from keys.canonical import check_leaves, check_time, encode_json, parse_statement
 from keys.entry import ConfirmedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.handover import Handover, route
@@ -57,14 +57,9 @@ class Confirmation:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Parses exactly the canonical JSON; raises `Malformed`."""
-        with parsing("confirmation"):
-            row = decode_json(FORMAT, data)
-            it = cls(**{**row, "checks": tuple(Check(**check) for check in row["checks"])})
-            it.check()
-            same = it.encode() == data
-        if not same:
-            raise Malformed("the confirmation's statement is not in its canonical form")
-        return it
+        return parse_statement(
+            "confirmation", FORMAT, data, lambda row: cls(**{**row, "checks": _checks(row)})
+        )
 
     def check(self) -> None:
         """Raises `Malformed` where a field has not the form that its name promises."""
@@ -124,6 +119,10 @@ def verify(
         raise Tampered(f"the confirmation is of place {statement.position}, not {proof.index}")
     include(trail, "confirmation", proof, checkpoint, statement.entry())
     return Confirmed(statement, key, checkpoint, proof.index)
+
+
+def _checks(row: dict[str, Any]) -> tuple[Check, ...]:
+    return tuple(Check(**check) for check in row["checks"])
 
 
 def match(

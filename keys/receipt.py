@@ -22,7 +22,7 @@ from keys.attested import (
     include,
     log_key_of,
 )
-from keys.canonical import check_leaves, check_time, decode_json, encode_json, parsing
+from keys.canonical import check_leaves, check_time, encode_json, parse_statement
 from keys.entry import ErasedEntry, parse_hash, parse_id
 from keys.errors import Malformed, Tampered
 from keys.live import verify_change
@@ -135,14 +135,7 @@ class Statement:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Parses exactly the canonical JSON; raises `Malformed`."""
-        with parsing("receipt"):
-            row = decode_json(FORMAT, data)
-            statement = cls(**{**row, **_nested(row)})
-            statement.check()
-            same = statement.encode() == data
-        if not same:
-            raise Malformed("the receipt's statement is not in its canonical form")
-        return statement
+        return parse_statement("receipt", FORMAT, data, lambda row: cls(**{**row, **_nested(row)}))
 
     def check(self) -> None:
         """Raises `Malformed` where a field has not the form that its name promises."""
