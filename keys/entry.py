@@ -152,7 +152,7 @@ def origin_of(vault: VaultId) -> str:
 Entry = (
     Begun | Created | SealedEntry | Noted | ErasedEntry | ConfirmedEntry | RekeyEntry | AnchorEntry
 )
-NOTED_ACTS = ("read", "disclose", "discard")
+NOTED_ACTS = ("read", "disclose", "discard", "answer")
 COPIED, USED, DESTROYED = "copied", "used", "destroyed"
 NUMBER_END = 2**63
 """The end of the numbers that entries and receipts hold, so that any language can hold them."""

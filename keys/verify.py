@@ -81,7 +81,7 @@ def _confirmed(it: Confirmed | None) -> list[str]:
     if it is None:
         return []
     said = it.statement
-    lines = [f"  confirmed {said.confirmed_at}, epoch {said.epoch}: no way is outstanding any more"]
+    lines = [f"  confirmed {said.confirmed_at}, epoch {said.epoch}: nothing is outstanding"]
     return lines + [f"  checked   {row.check}: {row.found}" for row in said.checks]
 
 

@@ -171,8 +171,8 @@ def _confirmed(
 def _unconfirmed(vault: Vault, receipts: list[Verified], confirmed: set[str]) -> Iterator[str]:
     pending = {it.statement.plan: it for it in receipts if it.statement.verdict == PENDING}
     for plan in sorted(pending.keys() - confirmed):
-        if not vault.ring.outstanding_for([*map(Slot, pending[plan].statement.slots)]):
-            yield f"receipt {plan} is pending, no way that opens it is outstanding: not confirmed"
+        if not confirm.still_waits_for(vault, pending[plan].statement):
+            yield f"receipt {plan} is pending, nothing it waits for is outstanding: not confirmed"
 
 
 def _handovers(vault: Vault, problems: list[str]) -> Iterator[Handover]:
@@ -296,8 +296,9 @@ def _receipt_names(vault: Vault, ledger: Ledger) -> Iterator[str]:
     yield from (plan + confirm.RECEIPT for plan in ledger.erasures)
     yield from (plan + confirm.CONFIRMED for plan in ledger.confirmations)
     yield from (path.name for path in logkey.settle(vault))
-    if vault.ring.outstanding:  # else the caller has confirmed whatever bore a mark
-        yield from (plan + confirm.MARK for plan in ledger.erasures)
+    # The caller has confirmed whatever bore a mark and waits for nothing any more.
+    waiting = ledger.erasures.keys() - ledger.confirmations.keys()
+    yield from (plan + confirm.MARK for plan in waiting)
 
 
 def _strangers(vault: Vault, ledger: Ledger) -> Iterator[str]:

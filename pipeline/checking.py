@@ -11,12 +11,12 @@ from pathlib import Path
 from keys.attested import Trust
 from keys.copies import UNKNOWN, find_sealed
 from keys.errors import Malformed
-from keys.model import Slot
 from keys.note import VerifierKey
 from keys.outcome import Outcome, states, trust_in, verify_files
+from keys.receipt import PENDING
 from keys.verify import GIVEN, NAMED, as_json, explain, steps
 from pipeline import audit as auditing
-from pipeline import logkey, proofs, retention
+from pipeline import confirm, logkey, proofs, retention
 from pipeline import restore as restoring
 from pipeline.commands import DONE, FAILED
 from pipeline.errors import Refused
@@ -65,9 +65,11 @@ def receipts(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         found = verify_files(sorted(vault.receipts.glob("*.receipt")), Trust(logkey.keys(vault)))
-        slots = {it.path: it.verified.statement.slots for it in found if it.verified}
+        pending = [it for it in found if it.verified and it.verdict == PENDING]
         waits_for = {
-            path: sorted(vault.ring.outstanding_for([*map(Slot, of)])) for path, of in slots.items()
+            it.path: confirm.still_waits_for(vault, it.verified.statement)
+            for it in pending
+            if it.verified
         }
     proofs.receipts(it, found, waits_for)
     return DONE if all(outcome.verified for outcome in found) else DOES_NOT_VERIFY

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipeline.cli_assistant import add_assistant
+from pipeline.cli_skills import add_skills
 from pipeline.cli_terms import add_terms
 from pipeline.errors import defect
 
@@ -342,7 +343,7 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
-    _add(commands, "skills", "which skills there are, and what each would be given")
+    add_skills(commands, _add)
     _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it = _add(commands, "model", "list or fetch recognition models, or choose the vault's")
     acts = it.add_subparsers(dest="act", metavar="list|fetch|use", required=True)

@@ -1,12 +1,13 @@
 """What is looked at after an erasure, and the confirmation of receipts that were pending.
 
 Promises that nothing is signed that was not looked at, on the disk and in the anchors anew, and
-that every pending receipt gets its one confirmation once no way is outstanding that opens what it
-erased: what a crash leaves undone, the next act does (SPEC section 6.6).
+that every pending receipt gets its one confirmation once nothing is outstanding that it waits for:
+a way that opens what it erased, a skill that was asked to erase what it was given. What a crash
+leaves undone, the next act does (SPEC section 6.6).
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 
 from keys.confirmation import Confirmation, encode_confirmation
@@ -16,10 +17,12 @@ from keys.model import Slot
 from keys.receipt import PENDING, Check, Statement, parse_receipt
 from keys.recovery import PREFIX
 from keys.root import held_by
-from pipeline import logkey
+from pipeline import disclosures, logkey
+from pipeline.disclosures import Given
 from pipeline.vault import Vault
 
 RECEIPT, CONFIRMED, MARK = ".receipt", ".confirmed", ".pending"
+_HALF = MARK + ".new"  # what a crash leaves of `replace_file`
 
 
 def looked_at(vault: Vault, slots: Collection[Slot]) -> list[tuple[bool, Check]]:
@@ -49,20 +52,86 @@ def _on_the_word_of_the_user(way: str) -> Check:
     return Check(f"the way {way} to the root", f"{way} is destroyed, by the word of its user alone")
 
 
+def waits_for(
+    vault: Vault, slots: Collection[Slot], disclosed: Iterable[str], after: int | None = None
+) -> list[str]:
+    """Returns by name what an erasure waits for: ways that open it, skills that have not answered.
+
+    Answers are looked for in the log from entry `after` on, as `disclosures.unanswered` does.
+    """
+    asked = disclosures.unanswered(vault, disclosed, after)
+    return [*sorted(vault.ring.outstanding_for(slots)), *(it.name for it in asked)]
+
+
+def still_waits_for(vault: Vault, receipt: Statement) -> list[str]:
+    """Returns by name what a pending receipt waits for now.
+
+    That includes a skill whose answer is in the log, until its mark says so too (`answered`).
+    """
+    slots, marked = (
+        [Slot(slot) for slot in receipt.slots],
+        [it.name for it in _asked(vault, receipt.plan)],
+    )
+    found = waits_for(vault, slots, receipt.disclosed, receipt.live_position)
+    return list(dict.fromkeys([*found, *marked]))
+
+
 def expect(vault: Vault, statement: Statement) -> None:
-    """Leaves a mark where a receipt is pending, by which later acts know without reading it."""
+    """Leaves a mark where a receipt is pending, by which later acts know without reading it.
+
+    Its first line has the statement's hash and its oldest slot, the others name the skills that it
+    waits for.
+    """
     if statement.verdict == PENDING:
-        mark = f"{sha256(statement.encode()).hexdigest()} {min(statement.slots)}\n"
-        replace_file(vault.disk, vault.receipts / (statement.plan + MARK), mark.encode())
+        asked = disclosures.unanswered(vault, statement.disclosed, statement.live_position)
+        head = f"{sha256(statement.encode()).hexdigest()} {min(statement.slots)}"
+        _set_mark(vault, statement.plan, [head, *(it.name for it in asked)])
+
+
+def awaited(vault: Vault) -> list[Given]:
+    """Returns what skills were given and have not answered for, of all receipts that wait."""
+    plans = [it.removesuffix(MARK) for it in vault.disk.names(vault.receipts) if it.endswith(MARK)]
+    return [it for plan in plans for it in _asked(vault, plan)]
+
+
+def answered(vault: Vault, answers: Mapping[str, str]) -> None:
+    """Records what skills answered, by reference; the next act confirms what is complete then.
+
+    1. The log has the answers. 2. The marks name them no longer. After a crash before 2 the skills
+    are asked once more, which changes nothing.
+    """
+    for reference, how in answers.items():
+        disclosures.answer(vault, reference, how)
+    for plan in [it for it in vault.disk.names(vault.receipts) if it.endswith(MARK)]:
+        lines = bytes(vault.disk.read(vault.receipts / plan)).decode("ascii").splitlines()
+        left = [line for line in lines if line.split(" ")[-1] not in answers]
+        if left != lines:
+            _set_mark(vault, plan.removesuffix(MARK), left)
+
+
+def _set_mark(vault: Vault, plan: str, lines: Iterable[str]) -> None:
+    content = "".join(f"{line}\n" for line in lines).encode("ascii")
+    replace_file(vault.disk, vault.receipts / (plan + MARK), content)
+
+
+def _asked(vault: Vault, plan: str) -> list[Given]:
+    """Returns what a mark says that its receipt waits for skills to answer for."""
+    try:
+        lines = bytes(vault.disk.read(vault.receipts / (plan + MARK))).decode("ascii").splitlines()
+    except FileNotFoundError:
+        return []
+    return [it for it in map(Given.named, lines) if it]
 
 
 def confirm(vault: Vault, tool: Callable[[], str], clock: Callable[[], str]) -> None:
-    """Confirms what is pending and complete: what no way that is outstanding still opens.
+    """Confirms what is pending and complete: nothing that it waits for is outstanding.
 
     For each: 1. The statement is durable, in the place of the mark. 2. The log has its hash. 3. The
     confirmation is durable. 4. The mark is deleted, whose presence says that steps are left.
     """
     names = set(vault.disk.names(vault.receipts))
+    for half in (name for name in names if name.endswith(_HALF)):
+        vault.disk.delete(vault.receipts / half)
     marked = [name.removesuffix(MARK) for name in sorted(names) if name.endswith(MARK)]
     for plan in marked:
         if plan + CONFIRMED in names:
@@ -73,10 +142,15 @@ def confirm(vault: Vault, tool: Callable[[], str], clock: Callable[[], str]) -> 
 
 
 def _still_waits(vault: Vault, plan: str) -> bool:
-    """Tells by the mark, without its receipt, whether some way opens the oldest of its slots."""
+    """Tells by the mark, without its receipt, whether some way opens the oldest of its slots.
+
+    Or whether a skill has not answered.
+    """
+    if _asked(vault, plan):
+        return True
     if not vault.ring.outstanding:
         return False
-    words = bytes(vault.disk.read(vault.receipts / (plan + MARK))).split()
+    words = bytes(vault.disk.read(vault.receipts / (plan + MARK))).split(b"\n")[0].split()
     if len(words) == 2 and words[1].isdigit():  # else a statement has taken the mark's place
         return bool(vault.ring.outstanding_for([Slot(int(words[1]))]))
     return False
@@ -89,12 +163,12 @@ def _confirm(
     statement = _logged(vault, receipt.plan)
     if statement is None:
         slots = [Slot(slot) for slot in receipt.slots]
-        if vault.ring.outstanding_for(slots):
+        if still_waits_for(vault, receipt):
             return
         found = looked_at(vault, slots)
         if vault.ring.outstanding_for(slots) or not all(ok for ok, _ in found):
             return  # the audit says what is wrong
-        checks = (*(check for _, check in found), *_ways(vault, slots))
+        checks = (*(check for _, check in found), *_ways(vault, slots), *_answers(vault, receipt))
         statement = _statement(vault, receipt, checks, tool(), clock())
         replace_file(vault.disk, mark, statement.encode())
         vault.log.append([statement.entry()])
@@ -142,6 +216,13 @@ def _ways(vault: Vault, slots: Collection[Slot]) -> Iterator[Check]:
         yield _on_the_word_of_the_user(way)
     for way in sorted(vault.ring.outstanding):
         yield Check(f"the way {way} to the root", "not here since before these slots were made")
+
+
+def _answers(vault: Vault, receipt: Statement) -> Iterator[Check]:
+    """Yields what skills have answered since the receipt."""
+    since = disclosures.answered_since(vault, receipt.disclosed, receipt.live_position)
+    for it, said in since:
+        yield Check(f"skill {it.skill}, asked to erase reference {it.reference}", said)
 
 
 def _look_at_anchors(vault: Vault) -> tuple[bool, Check]:

@@ -21,11 +21,12 @@ from pipeline.vault import Vault
 Reference = NewType("Reference", bytes)
 """16 random bytes by which a skill can be asked to erase what it was given."""
 
-ANSWER = "answer"
+ANSWER, GIVEN_UP = "answer", "given-up"
 _SAYS = {
     "erased": "it says that it erased its copy",
     "refused": "it refuses to erase its copy",
     "cannot": "it has no way to be asked to erase its copy",
+    GIVEN_UP: "it never answered, and the user has given up waiting for it",
 }
 _STAYS = {
     "erased": "that it is gone is its holder's word alone",
@@ -151,7 +152,7 @@ def _answers(vault: Vault, given: Sequence[Given], after: int | None = None) -> 
 
 
 def answer(vault: Vault, reference: str, how: str) -> None:
-    """Logs what a skill answered: `erased`, `refused`, or that it `cannot` be asked."""
+    """Logs what a skill answered: `erased`, `refused`, that it `cannot` be asked, or `GIVEN_UP`."""
     vault.note(ANSWER, how, [InteractionId(bytes.fromhex(reference))])
 
 

@@ -5,7 +5,7 @@ always gets its receipt: what a crash leaves undone, `settle` does at the next s
 only place in the product that destroys keys.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from keys.receipt import (
 )
 from keys.root import held_by
 from keys.sealed import HEADER_SIZE, parse_header
-from pipeline import confirm, livestate, logkey, machine, search, unfinished
+from pipeline import confirm, disclosures, livestate, logkey, machine, search, unfinished
 from pipeline.artefact import TRANSCRIPT
 from pipeline.errors import Refused
 from pipeline.plan import Plan, derived_ids, dying, retirement
@@ -38,6 +38,8 @@ from pipeline.vault import Vault, file_name
 _DRAFT, _RECEIPT = ".statement", ".receipt"
 Clock = Callable[[], str]
 """Tells the time in UTC as `2026-01-31T12:00:00Z`."""
+Ask = Callable[[Vault, Sequence[str]], None]
+"""Asks for what the rows of a plan say that left to be erased, and logs what is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,11 @@ class Erasure:
     receipt: Path
 
 
-def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
+def erase(vault: Vault, plan: Plan, clock: Clock, ask: Ask | None = None) -> Erasure:
     """Carries out a plan: destroys the keys, then logs, signs and tidies up.
 
-    First what survives of aggregates that are about to die is sealed anew.
+    First what survives of aggregates that are about to die is sealed anew; once the keys are gone,
+    `ask` asks skills to erase what they were given: without it, the receipt waits for `serve`.
 
     Raises `Refused` for a plan of nothing: there is no receipt without an erasure.
     """
@@ -59,6 +62,8 @@ def erase(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
         raise Refused("nothing of what is meant is left to erase")
     search.rebuild(vault, derived_ids(plan), dying(plan, TRANSCRIPT))
     vault.ring.destroy(plan.slots, plan.encode())
+    if ask:
+        ask(vault, plan.disclosed)
     return _finish(vault, plan, clock)
 
 
@@ -177,6 +182,7 @@ def _tool() -> str:
 def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
     checks = confirm.looked_at(vault, plan.slots)
     change = livestate.change_of(vault, plan)
+    disclosed, stays = disclosures.stated(vault, plan.disclosed)
     return Statement(
         vault=vault.id.hex(),
         plan=plan.id.hex(),
@@ -196,8 +202,8 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
         anchors=tuple(map(_level_of, vault.ring.anchors)),
         erased=plan.erased,
         kept=plan.kept,
-        disclosed=plan.disclosed,
-        residual=tuple(_residual(vault, plan)),
+        disclosed=disclosed,
+        residual=(*stays, *_residual(vault, plan)),
         checks=tuple(check for _, check in checks),
         proves=PROVES,
         does_not_prove=DOES_NOT_PROVE,
@@ -207,7 +213,8 @@ def _statement(vault: Vault, plan: Plan, clock: Clock) -> Statement:
 def _verdict(vault: Vault, plan: Plan, is_checked: bool) -> str:
     if not is_checked:
         return FAILED
-    return PENDING if vault.ring.outstanding_for(plan.slots) else CONFIRMED
+    waiting = confirm.waits_for(vault, plan.slots, plan.disclosed)
+    return PENDING if waiting else CONFIRMED
 
 
 def _level_of(anchor: Anchor) -> AnchorLevel:
@@ -218,8 +225,6 @@ def _level_of(anchor: Anchor) -> AnchorLevel:
 
 
 def _residual(vault: Vault, plan: Plan) -> Iterable[str]:
-    for row in plan.disclosed:
-        yield f"{row}: that copy is outside this vault's reach; whoever holds it must delete it"
     yield from confirm.residual(vault, plan.slots)
     swap = machine.swap()
     if swap.state != machine.OK:

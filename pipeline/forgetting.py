@@ -16,6 +16,7 @@ from pipeline.erase import Clock, Erasure, erase
 from pipeline.keep import Keepable
 from pipeline.plan import Plan, make_plan, plan_ids
 from pipeline.select import Selection, select, unknown_yet
+from pipeline.skills.asking import ask_to_erase
 from pipeline.vault import Vault
 
 
@@ -55,14 +56,16 @@ def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[st
     """Keeps what is named, erases the rest of a proposal, and returns the receipt.
 
     Planned again under the same lock as the erasure: what was erased meanwhile drops out, and what
-    was made since from what goes is in it. Raises `NotFound` for a name of nothing to keep.
+    was made since from what goes is in it. Skills are asked to erase what they were given, for some
+    seconds at most. Raises `NotFound` for a name of nothing to keep.
     """
     ids, only_audio = plan_ids(proposal.plan), proposal.only_audio
     found = list(keep.keepable(vault, _interactions(vault, proposal.plan))) if names else []
     wanted = keep.chosen(found, names)
     at = proposal.plan.requested_at
     plan = _still_to_do(make_plan(vault, ids, at, only_audio=only_audio))
-    return erase(vault, replace(plan, kept=keep.seal_records(vault, wanted)), clock)
+    kept = keep.seal_records(vault, wanted)
+    return erase(vault, replace(plan, kept=kept), clock, ask_to_erase)
 
 
 def _interactions(vault: Vault, plan: Plan) -> list[InteractionId]:

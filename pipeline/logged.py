@@ -21,7 +21,7 @@ class Owner:
     id: InteractionId
     slots: tuple[tuple[Slot, Commitment], ...] = ()
     sealed: list[SealedEntry] = field(default_factory=list)
-    disclosed: list[tuple[int, str]] = field(default_factory=list)
+    disclosed: list[tuple[int, Noted]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def _take(
             others[of] = Owner(of, (), [entry])
     elif isinstance(entry, Noted) and entry.act == "disclose":
         for interaction in owners.keys() & entry.interactions:
-            owners[interaction].disclosed.insert(0, (index, entry.how))
+            owners[interaction].disclosed.insert(0, (index, entry))
     elif isinstance(entry, Created):
         owner = owners.get(entry.interaction) or others.get(entry.interaction)
         if owner:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from keys.model import ID_SIZE, InteractionId, PlanId, Slot
 from keys.receipt import DeadArtefact, DeadInteraction, DeadSlot, parse_interaction
+from pipeline import disclosures
 from pipeline.artefact import AUDIO
 from pipeline.lineage import KINDS, is_owned
 from pipeline.logged import Logged, Owner, logged
@@ -76,10 +77,11 @@ def make_plan(
     erased = tuple(row for row in dead if row.slots)
     gone = {row.interaction for row in erased}
     disclosed = tuple(
-        f"interaction {it.id.hex()}: {how.replace('-', ' ')}, log entry {index}"
+        disclosures.row_of(it.id, index, entry)
         for it in known.owners.values()
         if it.id.hex() in gone
-        for index, how in it.disclosed
+        for index, entry in it.disclosed
+        if not (only_audio and disclosures.is_of_words(entry))
     )
     plan = PlanId(secrets.token_bytes(ID_SIZE))
     return Plan(plan, requested_at, (*erased, *_derived(vault, known, erased)), disclosed)

@@ -13,6 +13,7 @@ from keys.receipt import CONFIRMED, FAILED, PENDING, DeadInteraction
 from keys.verify import as_json
 from pipeline.artefact import AUDIO, INDEX
 from pipeline.audit import Audit
+from pipeline.disclosures import Given
 from pipeline.erase import Erasure
 from pipeline.forgetting import Proposal
 from pipeline.keep import Keepable
@@ -37,7 +38,8 @@ def plan(it: Terminal, found: Proposal) -> None:
     for kept in found.keepable:
         it.say_item(f"[cyan]can be kept:[/] {safe(kept.what)},", f"with --keep {kept.name}")
     for gone in todo.disclosed:
-        it.say_item("[yellow]beyond reach:[/]", safe(gone))
+        asked = "; it will be asked to erase its copy" if Given.parse(gone) else ""
+        it.say_item("[yellow]beyond reach:[/]", safe(gone + asked))
     if found.remark:
         it.say_item("[yellow]not in it:[/]", found.remark)
     it.say_item(
@@ -115,6 +117,8 @@ def erasure(it: Terminal, done: Erasure) -> None:
         it.item("[cyan]kept    [/]", safe(kept))
     for anchor in found.anchors:
         it.item("anchor  ", f"{anchor.anchor}, level {anchor.level}: {safe(anchor.rests_on)}")
+    for row in found.disclosed:
+        it.item("left    ", safe(row))
     for row in found.residual:
         it.item("[yellow]residual[/]", safe(row))
     it.exact(f"receipt  {safe(str(done.receipt))}")
@@ -175,7 +179,7 @@ def receipts(
 ) -> None:
     """Shows all receipts of a vault, each with its verdict or why it does not verify.
 
-    A pending one names the ways to the root that are `outstanding` for it now.
+    A pending one names what is `outstanding` for it now: ways to the root, skills.
     """
     if it.as_json:
         it.document([_receipt_document(one, outstanding.get(one.path, ())) for one in found])

@@ -25,6 +25,7 @@ from pipeline.erase import Clock
 from pipeline.indexing import tidy
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
+from pipeline.skills.again import Asking
 from pipeline.terminal import Terminal
 from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
@@ -51,7 +52,7 @@ def duties_of(vault: Vault, bell: Bell) -> Sequence[Duty]:
 
     Taking the vault erases what has fallen due; `doubt` tells where that waits for the clock.
     """
-    return (Duty(EVERY_S, retaining.doubt), _ringing(vault, bell), Duty(EVERY_S, _index))
+    return (Duty(EVERY_S, retaining.doubt), _ringing(vault, bell), Duty(EVERY_S, _index), _asking())
 
 
 def _ringing(vault: Vault, bell: Bell) -> Duty:
@@ -69,6 +70,12 @@ def _ringing(vault: Vault, bell: Bell) -> Duty:
 
 def _index(vault: Vault, clock: Clock) -> None:
     tidy(vault, clock)
+
+
+def _asking() -> Duty:
+    """Asks skills for the answers that receipts wait for."""
+    asking = Asking()
+    return Duty(EVERY_S, lambda vault, _: asking.attend(vault))
 
 
 def serve(options: Namespace) -> int:

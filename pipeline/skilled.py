@@ -1,4 +1,4 @@
-"""The command about skills: which there are, what each would be given, and whether it may be used.
+"""The command about skills: which there are, what each would be given, and what is waited for.
 
 As in `pipeline/commands.py`, it calls the act and shows the result. Listing needs no vault.
 """
@@ -7,6 +7,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from pipeline.commands import DONE
+from pipeline.opening import the_vault
+from pipeline.skills.again import ask_again, give_up
 from pipeline.skills.catalogue import BUILT_IN, Described, described, known_skills
 from pipeline.skills.configuration import configuration_file
 from pipeline.skills.confine import FILES, LIMITS, NETWORK
@@ -23,8 +25,13 @@ _UNDONE = {
 
 
 def skills(options: Namespace) -> int:
-    """Lists the skills."""
+    """Lists the skills, or asks them for the answers that receipts wait for."""
     it = Terminal(as_json=options.json)
+    if options.act in {"ask", "give-up"}:
+        vault = the_vault(options, it)
+        given_up = options.act == "give-up"
+        _show_waiting(it, give_up(vault, options.reference) if given_up else ask_again(vault))
+        return DONE
     _show(it, [described(known) for known in known_skills()])
     return DONE
 
@@ -36,6 +43,16 @@ def _show(it: Terminal, found: Sequence[Described]) -> None:
     for one in found:
         _describe(it, one)
     it.say(safe(f"what is enabled, and with what, is in {configuration_file()}"))
+
+
+def _show_waiting(it: Terminal, waiting: Sequence[str]) -> None:
+    if it.as_json:
+        it.document({"outstanding": list(waiting)})
+        return
+    for name in waiting:
+        it.exact(f"[yellow]has not answered[/] {name}")
+    if not waiting:
+        it.print("no receipt waits for the answer of a skill")
 
 
 def _document(one: Described) -> dict[str, object]:

@@ -36,7 +36,7 @@ pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
 pipeline.safekeeping
 pipeline.history pipeline.indexing pipeline.keep
-pipeline.skills.use
+pipeline.skills.use pipeline.skills.again
 pipeline.session
 pipeline.recovery
 pipeline.anchoring pipeline.mirrors
@@ -86,6 +86,7 @@ pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.model
+pipeline.cli_skills
 pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant
 keys.verify
 keys.outcome
@@ -97,6 +98,7 @@ keys.stamp
 keys.handover keys.cosignature
 keys.root
 keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
+keys.anchor.asked
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
 keys.outstanding keys.recovery

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from keys.model import InteractionId
+from pipeline.session import open_vault
+from pipeline.skills import use
 from tests.commandline import Shell
-from tests.shop import enable, install
+from tests.shop import configure, enable, install, shop
 
 PLUG_IN = """
 from pipeline.skills.interface import *
@@ -65,3 +68,49 @@ def test_a_bad_configuration_is_a_matter_of_usage(shell: Shell) -> None:
     assert (done.code, done.out) == (2, "")
     assert "skills.toml" in done.err
     assert "found 'enable'" in done.err
+
+
+def test_the_whole_way_of_an_order(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shown, planned, erased, refused to answer, asked again, confirmed."""
+    (said,) = shell.say("order two pizzas")
+    with shop() as it:
+        enable(monkeypatch, shell.home / "config", it.url, "order")
+        vault = open_vault(shell.vault, shell.anchors, bytearray)
+        use.use(vault, InteractionId(bytes.fromhex(said)), "order", {"items": "two pizzas"})
+        (reference,) = [row["reference"] for row in it.orders]
+        shown = shell("show", said)
+        assert "left   skill order to http://localhost" in shown.out
+        assert ": items (orders things from a shop)" in shown.out
+        planned = shell("forget", "--last", "--dry-run")
+        assert f"reference {reference}; it will be asked to erase its copy" in planned.err
+        it.manner = "broken"
+        forgotten = shell("forget", "--last", "--yes")
+        assert forgotten.code == 0
+        assert "pending: erased 1 interaction" in forgotten.out
+        assert "has not answered" in forgotten.out
+        assert f"pending on skill order {reference}" in shell("receipts").out
+        assert shell.json("skills", "ask") == {"outstanding": [f"skill order {reference}"]}
+        it.manner = "refusing"
+        assert shell("skills", "ask").out == "no receipt waits for the answer of a skill\n"
+    (receipt,) = shell.json("receipts")
+    assert receipt["verdict"] == "confirmed"
+    (path,) = (shell.vault / "receipts").glob("*.receipt")
+    told = shell("verify", path).out
+    assert "verifies, confirmed (pending at first" in told
+    assert f"skill order, asked to erase reference {reference}: it refuses to erase" in told
+    assert shell("audit").code == 0
+
+
+def test_other_commands_ask_nobody(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (said,) = shell.say("order two pizzas")
+    with shop("broken") as it:
+        enable(monkeypatch, shell.home / "config", it.url, "order")
+        vault = open_vault(shell.vault, shell.anchors, bytearray)
+        use.use(vault, InteractionId(bytes.fromhex(said)), "order", {"items": "two pizzas"})
+        shell.json("forget", "--last", "--yes")
+        asked = len(it.seen)
+        for command in ("history", "receipts", "audit", "report"):
+            assert shell(command).code == 0
+        assert len(it.seen) == asked == 2
+        configure(monkeypatch, shell.home / "config", "[order")  # nor does what is misspelt matter
+        assert shell("history").code == 0
