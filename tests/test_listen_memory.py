@@ -109,7 +109,7 @@ def total(found: dict[int, Counter[bytes]], needles: frozenset[bytes]) -> int:
 def test_two_seconds_after_it_was_forgotten_it_is_in_no_memory_and_no_file(
     tmp_path: Path, microphone: VirtualMicrophone, *, is_replaced: bool
 ) -> None:
-    shell = shell_at(tmp_path, microphone)
+    shell = shell_at(tmp_path, microphone).having(TMPDIR=str(tmp_path / "home"))
     said = PIZZA.with_suffix(".txt").read_text().lower().split()
     words = encoded([it for it in said if it.isalpha() and len(it) > 5])
     process = shell.start("--json", "listen", command=COMMAND if is_replaced else NOT_REPLACED)
