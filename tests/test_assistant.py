@@ -1,10 +1,11 @@
 """A conversation: what is asked for is done, said back, and open until it is over or called off."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from keys.errors import Malformed
+from keys.errors import Busy, Malformed
 from pipeline.artefact import ACTION, ANSWER, FIRED, INTENT
 from pipeline.assistant.calendar import ics
 from pipeline.assistant.derived import KEEP, MUTE, SILENCE
@@ -27,7 +28,7 @@ from pipeline.assistant.values import (
 from pipeline.session import acting
 from pipeline.skills.interface import Declined, Outcome, Result, Unknown
 from tests.conversation import MONDAY, Talk
-from tests.household import make, reopen
+from tests.household import forget, make, reopen
 
 
 @pytest.fixture
@@ -203,10 +204,39 @@ def test_what_the_device_shall_do_is_not_stored(talk: Talk) -> None:
 def test_stop_silences_what_rings_and_means_nothing_else(tmp_path: Path) -> None:
     ringing = [True]
     talk = Talk(make(tmp_path), is_ringing=lambda: ringing[0])
-    assert talk.say("stop").effect == SILENCE
+    for text in ("stop", "stop the timer", "turn off the alarm"):
+        assert talk.say(text).effect == SILENCE
+    assert talk.sealed == []
     ringing[0] = False
-    assert talk.say("stop").effect == ""
-    assert len(talk.sealed) == 1
+    assert [talk.say(text).effect for text in ("stop", "stop the timer")] == ["", ""]
+    assert len(talk.sealed) == 2
+
+
+def test_snoozed_it_is_silent_and_rings_again(tmp_path: Path) -> None:
+    talk = Talk(make(tmp_path), is_ringing=lambda: True)
+    reply = talk.say("snooze")
+    assert (reply.text, reply.effect) == ("It rings again at 14:09.", SILENCE)
+    assert talk.open() == ["snoozed"]
+
+
+def test_what_is_forgotten_while_it_is_called_off_is_no_trouble(talk: Talk) -> None:
+    talk.say("set a timer for ten minutes")
+    derived = talk.assistant.hear("cancel the timer")
+    forget(reopen(talk.vault.directory.parent), talk.sealed[0])
+    assert talk.assistant.done(derived, None).text == "Called off: timer of 10 minutes."
+    assert talk.open() == []
+
+
+def test_a_busy_vault_is_said_and_nothing_is_done(talk: Talk) -> None:
+    talk.say("set a timer for ten minutes")
+    busy = mock.Mock(side_effect=Busy("held"))
+    with mock.patch("pipeline.assistant.respond.acting", busy):
+        derived = talk.assistant.hear("cancel the timer")
+        assert derived.parts == ()
+        assert "busy" in talk.assistant.done(derived, None).text
+        wish = talk.assistant.hear("forget what i just said")
+        assert "busy" in talk.assistant.done(wish, None).text
+    assert talk.open() == ["timer"]
 
 
 def test_without_a_vault_nothing_is_promised() -> None:

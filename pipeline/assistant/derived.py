@@ -73,6 +73,8 @@ class Derived:
     wish: Wish | None = None
     asks_what_is_known: bool = False
     effect: str = ""
+    silences: bool = False
+    """What rings shall be silent, beside all else."""
     reply: Understood | None = None
     """A yes or no to what was asked before."""
     completes: bool = False

@@ -6,6 +6,7 @@ is remembered for a minute, in memory. Neither call is made while the vault is h
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,9 +18,10 @@ from pipeline.artefact import ACTION, ANSWER
 from pipeline.assistant import errands, forget
 from pipeline.assistant.agenda import Agenda, mark
 from pipeline.assistant.derive import derive
-from pipeline.assistant.derived import Context, Derived, Mark, Reply, listed
+from pipeline.assistant.derived import SILENCE, Context, Derived, Mark, Reply, listed
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.here import now as here_and_now
+from pipeline.assistant.sentences import sentences
 from pipeline.assistant.understand import Understood, only_a_time, understand
 from pipeline.assistant.values import SENT, UNSENT, Action, Answer
 from pipeline.errors import NotFound, Refused
@@ -67,6 +69,7 @@ class Assistant:
         is_ringing: Callable[[], bool] = lambda: False,
         use_skill: Use = use,
     ) -> None:
+        sentences()  # so that a mistake in the user's shows before anybody speaks
         self._vault, self._now, self._asks = vault, now, asks
         self._is_ringing, self._use = is_ringing, use_skill
         self._agenda = Agenda(vault) if vault else None
@@ -114,7 +117,7 @@ class Assistant:
         if derived.errand and interaction:
             return self._errand(vault, interaction, derived)
         self._note(vault, derived)
-        return Reply(derived.answer)
+        return Reply(derived.answer, SILENCE if derived.silences else "")
 
     def _context(self) -> Context:
         is_ringing, stores = self._is_ringing(), self._vault is not None
@@ -135,7 +138,8 @@ class Assistant:
             for start in range(0, len(owners), _READS_A_LINE):
                 vault.note("read", "assistant", owners[start : start + _READS_A_LINE])
             for it in derived.marks:
-                mark(vault, it, _utc(self._now()))
+                with suppress(Erased):  # it was forgotten meanwhile, which calls it off as well
+                    mark(vault, it, _utc(self._now()))
 
     def _errand(self, vault: Vault, interaction: InteractionId, derived: Derived) -> Reply:
         assert derived.errand is not None, "somebody looked"  # noqa: S101 - see done

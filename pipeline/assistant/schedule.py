@@ -7,7 +7,7 @@ that can be told is asked for; what is set is said back with the time that it wa
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pipeline.assistant.derived import Context, Derived, Mark, listed, time_said
+from pipeline.assistant.derived import SILENCE, Context, Derived, Mark, listed, time_said
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.numerals import tokens_of
 from pipeline.assistant.resolve import (
@@ -72,7 +72,7 @@ def snooze(it: Understood, context: Context) -> Derived:
     length_s = it.when.after_s or _SNOOZE_S
     at = context.now + timedelta(seconds=length_s)
     action = Action(ALARM, at=_text(at), label="snoozed")
-    return Derived(actions=(action,), answer=f"It rings again at {at:%H:%M}.")
+    return Derived(actions=(action,), answer=f"It rings again at {at:%H:%M}.", silences=True)
 
 
 def left(it: Understood, context: Context) -> Derived:
@@ -194,6 +194,8 @@ def _has_time(entry: Entry, it: Understood) -> bool:
 def _cancel(it: Understood, context: Context, what: str) -> Derived:
     found = _meant(it, context, what)
     name = "entry" if what == EVENT else what
+    if not found and context.is_ringing and what in {TIMER, ALARM}:
+        return Derived(effect=SILENCE)  # "stop the timer", of one that is over and rings
     if not found:
         return Derived(answer=f"There is no such {name}.")
     if len(found) > 1 and not it.slot("all"):
