@@ -3,11 +3,6 @@
 A second at most is lost, nothing half-made is left, and nothing was let out.
 """
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,51 +14,29 @@ from pipeline.model import RATE_HZ
 from pipeline.session import acting
 from tests.household import clock, make
 from tests.test_canary import leaking
-from tests.test_kill import ROOT
 from tests.test_wyoming import disclosures, rows
-from tests.wyoming_client import PIECE, AudioChunk, AudioStart, spoken, written
+from tests.wyoming_client import PIECE, AudioChunk, AudioStart, running_apart, spoken, written
 
 SPOKEN_S = 2.4
-CHILD = """
-import sys
-from pathlib import Path
-from tests.household import reopen
-from tests.wyoming_client import running
-with running([reopen(Path(sys.argv[1]))]) as it:
-    print(it.address[1], flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.mark.parametrize("more_s", [0.0, 0.37])
 def test_killed_while_somebody_speaks(tmp_path: Path, more_s: float) -> None:
     vault, pcm = make(tmp_path), spoken(0, 1, 2, 3, seconds=1.0, pause_s=0.05)
     before_s = SPOKEN_S + more_s
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert child.stdout
-    try:
-        with socket.create_connection(("127.0.0.1", int(child.stdout.readline()))) as plug:
-            plug.sendall(written(AudioStart(RATE_HZ, 2, 1).event()))
-            chunks = [
-                written(AudioChunk(RATE_HZ, 2, 1, pcm[at : at + PIECE]).event())
-                for at in range(0, int(before_s * RATE_HZ) * 2, PIECE)
-            ]
-            began_s = time.monotonic()
-            for number, chunk in enumerate(chunks):
-                plug.sendall(chunk)
-                time.sleep(max(0.0, began_s + number * 0.01 - time.monotonic()))
-            time.sleep(0.1)
-            os.kill(child.pid, signal.SIGKILL)
-    finally:
-        child.kill()
-        child.communicate()
+    with running_apart(tmp_path) as it, it.plug() as plug:
+        plug.sendall(written(AudioStart(RATE_HZ, 2, 1).event()))
+        chunks = [
+            written(AudioChunk(RATE_HZ, 2, 1, pcm[at : at + PIECE]).event())
+            for at in range(0, int(before_s * RATE_HZ) * 2, PIECE)
+        ]
+        began_s = time.monotonic()
+        for number, chunk in enumerate(chunks):
+            plug.sendall(chunk)
+            time.sleep(max(0.0, began_s + number * 0.01 - time.monotonic()))
+        time.sleep(0.1)
+        it.process.kill()
+        it.process.wait()
     (row,) = rows(vault)
     assert row.meta.truncated
     assert row.text == ""

@@ -5,12 +5,17 @@ runs in a thread, at a port of its own, with a parrot for a recogniser and a rea
 """
 
 import asyncio
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,7 @@ from pipeline.wyoming import Service
 from pipeline.wyoming_about import About
 from pipeline.wyoming_address import bound
 from pipeline.wyoming_connection import Limits
+from pipeline.wyoming_frames import PAYLOAD_MAX
 from pipeline.wyoming_hearing import Desk
 from tests.test_listen import Parrot, probability, silence, voice
 
@@ -48,8 +54,21 @@ __all__ = [
     "written",
 ]
 MODEL = "vosk-model-small-en-us-0.15"
+APART = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+from pipeline import wyoming_frames
+from tests.household import reopen
+from tests.wyoming_client import BRISK, running
+wyoming_frames.PAYLOAD_MAX = int(sys.argv[3])
+with running([reopen(Path(sys.argv[1]))], replace(BRISK, **json.loads(sys.argv[2]))) as it:
+    print(it.address[1], flush=True)
+    sys.stdin.read()
+"""
+ROOT = Path(__file__).parent.parent
 PIECE = 320  # bytes, 10 ms: what Home Assistant sends at a time
-BRISK = Limits(waiting_s=1.0, idle_s=5.0, ending_s=5.0)
+BRISK = Limits(waiting_s=30.0, idle_s=15.0, ending_s=5.0)
 
 
 def spoken(*words: int, seconds: float = 0.6, pause_s: float = 0.2) -> bytes:
@@ -101,6 +120,41 @@ def running(
             service.drain()
             thread.join(30)
         assert not thread.is_alive()
+
+
+@dataclass
+class Apart:
+    """A service in a process of its own, whose memory is its own."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+
+    def plug(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def most_resident(self) -> int:
+        """Returns how much memory it has had at most, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@contextmanager
+def running_apart(base: Path, payload_max: int = PAYLOAD_MAX, **limits: float) -> Iterator[Apart]:
+    """Runs a service with the vault in `base`; it is killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", APART, str(base), json.dumps(limits), str(payload_max)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout
+    try:
+        yield Apart(process, int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def _run(it: Running) -> None:
