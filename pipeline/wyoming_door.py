@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import retention
 from pipeline.models import name_of
 from pipeline.recognise import Loaded, load
+from pipeline.session import acting, now
 from pipeline.supervisor import CAN_FORK
 from pipeline.vault import Vault
 from pipeline.wyoming import Service
@@ -47,7 +49,10 @@ class Door:
         """
         first, about = self.shared or load(self.model), About(name_of(self.model), self.profile)
         recognisers = [first, *(first.sibling() for _ in range(self.at_once - 1))]
-        desks = [Desk(it, open_vault() if open_vault else None) for it in recognisers]
+        vaults = [open_vault() if open_vault else None for _ in recognisers]
+        if vaults[0] and not _stores(vaults[0], self.profile):
+            tell(f"Wyoming: {retention.NOTHING}")
+        desks = [Desk(*it) for it in zip(recognisers, vaults, strict=True)]
         serving = _Serving(Service(self.listening, desks, about, tell))
         serving.start()
         try:
@@ -64,6 +69,11 @@ def door(uri: str, model: Path, profile: str) -> Door:
     listening, recogniser = bound(uri), load(model)  # also where it cannot be shared: to be sure
     is_shared = CAN_FORK and recogniser.can_be_forked
     return Door(listening, model, recogniser if is_shared else None, profile)
+
+
+def _stores(vault: Vault, profile: str) -> bool:
+    with acting(vault):
+        return retention.stores(vault, now, profile)
 
 
 class _Serving(threading.Thread):

@@ -15,12 +15,13 @@ import pytest
 from keys.entry import Noted
 from keys.errors import StateUnknown
 from keys.model import InteractionId
-from pipeline import history
+from pipeline import history, retention
 from pipeline.artefact import AUDIO, DISCLOSURE, META, TRANSCRIPT, decode_audio
 from pipeline.audit import audit
 from pipeline.errors import Refused
 from pipeline.history import Filter
 from pipeline.model import RATE_HZ
+from pipeline.profiles import Newcomer, add
 from pipeline.session import acting
 from pipeline.vault import Vault
 from pipeline.wyoming_about import About, languages
@@ -376,6 +377,32 @@ def test_a_defect_is_told_by_its_place_and_the_next_client_is_answered(tmp_path:
     (told,) = it.told
     assert "ZeroDivisionError" in told
     assert WORDS[0] not in told
+
+
+def child(vault: Vault, consent_by: str | None) -> None:
+    with acting(vault, clock):
+        newcomer = Newcomer("kim", is_child=True, consent_by=consent_by)
+        retention.change(vault, lambda old, at: add(old, newcomer, at), clock)
+
+
+def test_of_a_child_without_consent_nothing_is_stored_and_nothing_leaves(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    child(vault, None)
+    with running([reopen(tmp_path)], profile="kim") as it:
+        events = asyncio.run(dictate(it, spoken(0, 1)))
+        assert [event.type for event in events] == ["error"]
+    assert rows(vault) == []
+    assert disclosures(vault) == []
+    assert [told for told in it.told if "consent" in told]
+
+
+def test_of_a_child_the_words_are_kept_as_agreed_to_and_no_sound(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    child(vault, "Ada")
+    with running([reopen(tmp_path)], profile="kim") as it:
+        assert text_of(asyncio.run(dictate(it, spoken(0, 1)))) == " ".join(WORDS[:2])
+    (row,) = rows(vault)
+    assert {artefact.kind for artefact in row.artefacts} == {TRANSCRIPT, META, DISCLOSURE}
 
 
 def test_addresses() -> None:

@@ -106,11 +106,12 @@ def running(
     vaults: Sequence[Vault | None],
     limits: Limits = BRISK,
     new_desk: Callable[[Vault | None], Desk] = lambda it: Desk(Parrot(), it, lambda: probability),
+    profile: str = "default",
 ) -> Iterator[Running]:
     """Runs a service with a desk for each vault until the block ends."""
     with bound("tcp://127.0.0.1:0") as listening:
         desks, told = [new_desk(it) for it in vaults], list[str]()
-        service = Service(listening, desks, About(MODEL, "default"), told.append, limits)
+        service = Service(listening, desks, About(MODEL, profile), told.append, limits)
         it = Running(service, listening.getsockname(), told)
         thread = threading.Thread(target=_run, args=(it,))
         thread.start()
