@@ -125,27 +125,27 @@ class Log:
         the entries after that are looked at. So it may be missing, or of any age.
         """
         if self._rekeys[0] != self.size:
-            found, position = self._remembered()
+            position, found = self._rekeys if self._rekeys[0] else self._remembered()
             later = takewhile(lambda row: row[0] >= position, self.scan_back())
-            found += [(n, it) for n, it in later if isinstance(it, RekeyEntry)][::-1]
+            found = [*found, *[(n, it) for n, it in later if isinstance(it, RekeyEntry)][::-1]]
             self._rekeys = self.size, found
-            if self.size - position >= _REMEMBER_AFTER:
+            if self.size // _REMEMBER_AFTER > position // _REMEMBER_AFTER:
                 head = f"{self.size} {self._leaf(self.size - 1).hex()}\n".encode()
                 data = head + b"".join(line_of(n, it) + b"\n" for n, it in found)
                 replace_file(self._disk, self._keys, data)
         return self._rekeys[1]
 
-    def _remembered(self) -> tuple[list[tuple[int, RekeyEntry]], int]:
+    def _remembered(self) -> tuple[int, list[tuple[int, RekeyEntry]]]:
         """Returns what `log-keys` says, and how many entries it knew then; nothing if it is off."""
         try:
             head, *lines = bytes(self._disk.read(self._keys)).splitlines()
             position, leaf = int(head.split()[0]), head.split()[1].decode()
             parsed = [parse_line(line, self._vault) for line in lines]
         except (FileNotFoundError, ValueError, IndexError, Malformed):
-            return [], 0
+            return 0, []
         rows = [(n, it) for n, it in parsed if isinstance(it, RekeyEntry) and self.has(n, it)]
         is_of_it = 0 < position <= self.size and self._leaf(position - 1).hex() == leaf
-        return (rows, position) if is_of_it and len(rows) == len(parsed) else ([], 0)
+        return (position, rows) if is_of_it and len(rows) == len(parsed) else (0, [])
 
     def _leaf(self, index: int) -> Hash:
         return self._read_hash(stored_index(0, index))
