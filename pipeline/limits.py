@@ -6,15 +6,16 @@ at full minutes, the first by which their limit is over: one erasure a minute is
 time is reckoned time (`pipeline/reckoning.py`).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from keys.model import InteractionId
 from pipeline.artefact import Meta
 from pipeline.reckoning import LEAP_S, Reckoning, seconds_of, time_of
 from pipeline.sensitive import is_sensitive
 from pipeline.settings import MINUTE_S, Limit, Limits, Settings, shorter
+
+FOREVER = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Due:
 
     whole: tuple[InteractionId, ...] = ()
     audio: tuple[InteractionId, ...] = ()
+    next_s: Limit = field(default=None, compare=False)
+    """When the next of the others falls due; None where none ever does."""
 
     def __bool__(self) -> bool:
         return bool(self.whole or self.audio)
@@ -90,33 +93,35 @@ def row_of(interaction: InteractionId, meta: Meta, *, has_audio: bool) -> Row:
 
 
 def due(rows: Iterable[Row], settings: Settings, now_s: int) -> Due:
-    """Returns what has fallen due."""
+    """Returns what has fallen due, and when the next of the others does."""
     rows = list(rows)
-    silent = _silent(rows, settings, now_s)
-    whole, audio = [], []
+    silent_s = _silence(rows, settings, now_s)
+    whole, audio, ahead = list[InteractionId](), list[InteractionId](), list[Limit]()
     for row in rows:
         audio_s, words_s = falls_due(row, settings, now_s)
-        if row.profile in silent or (words_s is not None and words_s <= now_s):
+        words_s = shorter(words_s, silent_s.get(row.profile))
+        if words_s is not None and words_s <= now_s:
             whole.append(row.interaction)
-        elif row.has_audio and audio_s is not None and audio_s <= now_s:
-            audio.append(row.interaction)
-    return Due(tuple(whole), tuple(audio))
+            continue
+        ahead.append(words_s)
+        if row.has_audio and audio_s is not None:
+            if audio_s <= now_s:
+                audio.append(row.interaction)
+            else:
+                ahead.append(audio_s)
+    return Due(tuple(whole), tuple(audio), shorter(*ahead))
 
 
 def next_due(rows: Iterable[Row], settings: Settings, now_s: int) -> Limit:
-    """Returns when the next of these falls due; None where none ever does."""
-    rows = list(rows)
-    times: list[Limit] = [_quiet_until(settings, *it) for it in _latest(rows, now_s).items()]
-    for row in rows:
-        audio_s, words_s = falls_due(row, settings, now_s)
-        times += [words_s, audio_s if row.has_audio else None]
-    return shorter(*times)
+    """Returns when the next of what is not due yet falls due; None where none ever does."""
+    return due(rows, settings, now_s).next_s
 
 
 def falls_due(row: Row, settings: Settings, now_s: int) -> tuple[Limit, Limit]:
     """Returns when its audio and its words fall due, in seconds since 1970; None for never."""
-    since_s = _since(row, now_s)
-    limits = row.limits.within(Limits())
+    if row.limits == FOREVER and not settings.shortened:
+        return None, None
+    since_s, limits = _since(row, now_s), row.limits.within(FOREVER)
     for it in settings.shortened:
         if it.profile in {None, row.profile} and since_s <= seconds_of(it.before):
             limits = limits.within(it.limits)
@@ -136,18 +141,12 @@ def _after(since_s: int, limit: Limit) -> Limit:
     return -(-(since_s + limit) // MINUTE_S) * MINUTE_S
 
 
-def _latest(rows: Iterable[Row], now_s: int) -> dict[str, int]:
-    latest: dict[str, int] = defaultdict(int)
+def _silence(rows: Iterable[Row], settings: Settings, now_s: int) -> dict[str, int]:
+    """Returns when all of a child's falls due, unless something is heard of it before."""
+    inactive_s = {it.name: settings.policy_of(it.name).inactive_s for it in settings.profiles}
+    until: dict[str, int] = {}
     for row in rows:
-        latest[row.profile] = max(latest[row.profile], _since(row, now_s))
-    return latest
-
-
-def _quiet_until(settings: Settings, profile: str, heard_s: int) -> Limit:
-    return _after(heard_s, settings.policy_of(profile).inactive_s)
-
-
-def _silent(rows: Iterable[Row], settings: Settings, now_s: int) -> set[str]:
-    """Returns the children's profiles of which nothing has been heard for too long."""
-    until = {it: _quiet_until(settings, it, at) for it, at in _latest(rows, now_s).items()}
-    return {profile for profile, at_s in until.items() if at_s is not None and at_s <= now_s}
+        if (limit := inactive_s.get(row.profile)) is not None:
+            at_s = _since(row, now_s) + limit
+            until[row.profile] = max(until.get(row.profile, 0), at_s)
+    return until

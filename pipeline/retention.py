@@ -241,11 +241,9 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 
 
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
-    rows = list(rows_of(vault))
-    found = due(rows, state.settings, state.now_s)
+    found = due(rows_of(vault), state.settings, state.now_s)
     done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
-    left = [_without(row, found) for row in rows if row.interaction not in found.whole]
-    next_s = next_due(left, state.settings, state.now_s)
+    next_s = found.next_s
     if vault.unreadable:  # nobody knows when that falls due: look again
         next_s = shorter(next_s, state.now_s + DAY_S)
     _save(vault, replace(state, agenda=Agenda(next_s, state.agenda.reckoning)))
@@ -269,10 +267,6 @@ def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
     rows = {row.interaction: row for row in (*audio.erased, *whole.erased)}
     disclosed = tuple(dict.fromkeys((*whole.disclosed, *audio.disclosed)))
     return replace(whole, erased=tuple(rows.values()), disclosed=disclosed)
-
-
-def _without(row: Row, found: Due) -> Row:
-    return replace(row, has_audio=False) if row.interaction in found.audio else row
 
 
 def _remember(vault: Vault, state: State) -> None:
