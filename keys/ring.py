@@ -40,6 +40,10 @@ class Ring(Rotation):
         should and does not.
         """
         self._forget_state()
+        with self._roots.asking:
+            self._open()
+
+    def _open(self) -> None:
         self._roots.settle()
         try:
             intent = self._recover()
@@ -101,9 +105,10 @@ class Ring(Rotation):
         epoch = self._open_state.epoch
         if not self._has_several:
             return False
-        present = self._roots.names_writable()
-        if not self.outstanding & present and not self._roots.behind(epoch):
-            return False
+        with self._roots.asking:
+            present = self._roots.names_writable()
+            if not self.outstanding & present and not self._roots.behind(epoch):
+                return False
         self._rotate(NOTHING)
         return True
 

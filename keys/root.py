@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from keys.anchor import Anchor
+from keys.anchor.asked import Asked, Asking
 from keys.errors import AnchorFailure, StateUnknown, Tampered
 from keys.model import KEY_SIZE, Epoch, VaultId
 from keys.pages import Head, Stanza
@@ -40,7 +41,9 @@ class Roots:
     def __init__(
         self, vault: VaultId, ways: Sequence[Sequence[Anchor]], passphrase: Secret | None = None
     ) -> None:
-        self.vault, self.ways = vault, tuple(map(tuple, ways))
+        self.asking = Asking()
+        """Within it, each anchor is asked once, until one is written."""
+        self.vault, self.ways = vault, tuple(tuple(map(self._asked, way)) for way in ways)
         self._passphrase = passphrase
         self.unwritable: dict[str, str] = {}
         """The anchors that are here and can be read only, with what they say to that."""
@@ -50,6 +53,9 @@ class Roots:
                 f"the anchors of a vault need names of their own, of a-z, 0-9 and '-', and each is "
                 f"in one way only; found {', '.join(names)}"
             )
+
+    def _asked(self, anchor: Anchor) -> Anchor:
+        return Asked(anchor, self.asking)
 
     @property
     def anchors(self) -> tuple[Anchor, ...]:

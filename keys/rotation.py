@@ -66,7 +66,8 @@ class Rotation:
         which state holds, and a slot given out from the wrong one would be lost.
         """
         try:
-            self._replace_state(intent)
+            with self._roots.asking:
+                self._replace_state(intent)
         except BaseException:
             self._forget_state()
             raise
@@ -96,6 +97,7 @@ class Rotation:
         if top.pages:
             self._pages.sync()
         self._write_state(top, fresh, self._records(fresh, left))
+        self._roots.asking.forget()
         if max(self._roots.epochs()) != self.epoch:
             raise StateUnknown("the anchor changed during an erasure; run the command again")
 
@@ -129,6 +131,10 @@ class Rotation:
 
         Returns an intent that was durable but not carried out.
         """
+        with self._roots.asking:
+            return self._recover_asking()
+
+    def _recover_asking(self) -> Intent | None:
         self._state = state = self._states.open_highest(self._roots)
         later = self._later_states()
         self._roots.wipe(keep=state.epoch)

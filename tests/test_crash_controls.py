@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from keys.anchor import Anchor
 from keys.anchor.file import FileAnchor
 from keys.durable import replace_file
 from keys.model import Epoch
 from keys.pages import Head, Intent, Stanza
 from keys.ring import Ring
-from keys.root import FreshRoot, Roots, Way
+from keys.root import FreshRoot, Roots, Way, held_by
 from keys.secret import NONCE_ZERO, Secret, encrypt, random_secret
 from tests.world.adversary import RecordingDisk
 from tests.world.crash import ANCHOR, RING, VAULT, Checker, MakeRing, World, adversary_of, make_ring
@@ -132,9 +133,8 @@ class NoRotation(Roots):
         return root
 
 
-def _shares_or_none(anchor: object) -> list[Secret]:
-    assert isinstance(anchor, FileAnchor)
-    return list(anchor.shares().values()) if anchor._disk.size(anchor._path) else []
+def _shares_or_none(anchor: Anchor) -> list[Secret]:
+    return list((held_by(anchor) or {}).values())
 
 
 class SyncedOnlyByTheWriter(FileAnchor):

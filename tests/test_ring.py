@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +14,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from keys.anchor.file import FileAnchor
 from keys.durable import RealDisk
-from keys.errors import AnchorFailure, Erased, KeysError, Malformed, NoSuchSlot, Tampered
+from keys.errors import (
+    AnchorFailure,
+    Erased,
+    KeysError,
+    Malformed,
+    NoSuchSlot,
+    StateUnknown,
+    Tampered,
+)
 from keys.model import Epoch, Slot, VaultId
-from keys.pages import FRAME_SIZE, SLOTS_PER_PAGE
+from keys.pages import FRAME_SIZE, SLOTS_PER_PAGE, Top
 from keys.ring import Ring
 from keys.root import Roots
-from keys.secret import Secret
+from keys.secret import Secret, random_secret
+from keys.statefile import States
 from tests.world.crash import ANCHOR, RING, VAULT, empty_disk, make_ring
 from tests.world.disk import Crash, SimulatedDisk, When
 
@@ -419,9 +429,7 @@ def test_a_tail_that_somebody_made_takes_no_longer_than_its_length() -> None:
             make_ring(hurt).open()
         took.append(time.process_time() - start)
     assert took[1] < 5
-    assert took[1] < 40 * max(took[0], 0.01), (
-        "eight times the length"
-    )
+    assert took[1] < 40 * max(took[0], 0.01), "eight times the length"
 
 
 @given(st.integers(1, 1 << 12), st.randoms(use_true_random=False))
@@ -432,6 +440,53 @@ def test_what_a_crash_leaves_is_never_taken_for_tampered(size: int, chance: rand
     torn = bytes(disk.read(path))[ends[0] : ends[1]][: chance.randrange(1, 60)]
     disk.write(path, ends[-1], torn + chance.choice([bytes(size), chance.randbytes(size)]))
     assert reopened(disk).slot_count == 3
+
+
+class Counted(FileAnchor):
+    """Counts how often it is asked for its shares."""
+
+    asked = 0
+
+    def shares(self) -> dict[Epoch, Secret]:
+        self.asked += 1
+        return super().shares()
+
+
+def test_an_anchor_is_asked_a_few_times_in_an_act_and_anew_in_the_next() -> None:
+    disk = empty_disk()
+    new_ring(disk, 2)
+    anchor = Counted(disk, ANCHOR, VAULT)
+    ring = Ring(disk, RING, Roots(VAULT, [[anchor]]))
+    ring.open()
+    assert anchor.asked <= 4
+    anchor.asked = 0
+    ring.destroy([Slot(0)], b"")
+    assert anchor.asked <= 10, "asked anew after each write, by itself as well"
+    share = disk.read(ANCHOR)
+    disk.delete(ANCHOR)
+    with pytest.raises(AnchorFailure, match="missing"):
+        ring.open()
+    disk.write(ANCHOR, 0, share)
+    ring.open()
+    assert ring.is_live(Slot(1))
+
+
+def test_an_anchor_that_changes_while_a_state_is_written_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process has the share of a later epoch there: nothing may be wiped."""
+    disk = empty_disk()
+    ring = new_ring(disk, 2)
+    write = States.write
+
+    def meanwhile(self: States, *rest: Any) -> Top:  # noqa: ANN401 - passed on as it came
+        FileAnchor(disk, ANCHOR, VAULT).write(Epoch(9), random_secret())
+        return write(self, *rest)
+
+    monkeypatch.setattr(States, "write", meanwhile)
+    with pytest.raises(StateUnknown, match="anchor changed"):
+        ring.destroy([Slot(0)], b"")
+    assert set(FileAnchor(disk, ANCHOR, VAULT).shares()) == {1, 9}
 
 
 # Any order of acts, against a model
