@@ -22,6 +22,9 @@ LINES = f"""\
 9 create {IDS[0]} +0:{HASH}
 10 rekey 1 {HASH} {HASH}
 11 rekey 2 {HASH} {HASH} {HASH}
+12 anchor copied recovery-00010203
+13 anchor destroyed tpm+file-0a1b2c3d
+14 anchor moved file
 """
 
 
