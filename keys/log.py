@@ -6,7 +6,7 @@ key. An entry is durable when `append` returns. All methods that write expect th
 the vault's lock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice, takewhile
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from keys.cosignature import Cosigner, CosignerKey
 from keys.durable import Disk, replace_file
 from keys.entry import Begun, Entry, RekeyEntry, line_of, origin_of, parse_line
 from keys.errors import Malformed, Tampered
+from keys.logsearch import lines_with
 from keys.merkle import (
     HASH_SIZE,
     Hash,
@@ -111,6 +112,18 @@ class Log:
         for line in self._lines_back():
             yield self._parse(line, expected)
             expected -= 1
+
+    def mentions(self, ids: Collection[bytes]) -> Iterator[tuple[int, Entry]]:
+        """Yields the (index, entry) of every line that holds any of these ids, newest first.
+
+        Without parsing the others: for a few ids. Raises `Tampered` for a line of no entry here.
+        """
+        wanted = [it.hex().encode() for it in ids]
+        for line in lines_with(self._disk, self._entries, self._end, wanted):
+            index, entry = parse_line(line, self._vault)
+            if not 0 <= index < self.size or self._leaf(index) != leaf_hash(line):
+                raise Tampered(f"the log has a line {index} that is not entry {index}")
+            yield index, entry
 
     def has(self, index: int, entry: Entry) -> bool:
         """Tells whether this is entry `index`, by its hash alone: a log of any length is quick."""

@@ -97,7 +97,7 @@ keys.attested keys.canonical
 keys.stamp
 keys.handover keys.cosignature
 keys.root
-keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
+keys.logsearch keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor.asked
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
