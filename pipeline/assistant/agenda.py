@@ -8,6 +8,7 @@ memory only. Expects `session.acting` around every call, like the vault.
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from keys.entry import SealedEntry
 from keys.errors import Erased, Malformed, NoSuchSlot, Tampered
@@ -154,12 +155,20 @@ def _entry(vault: Vault, file: Artefact) -> Entry:
 def _files(vault: Vault) -> Iterator[Artefact]:
     """Yields the living files of actions and what became of them, actions first, by their slots."""
     found = []
-    for path in vault.paths():
-        if path.suffix[1:] in _KINDS:
-            with contextlib.suppress(Malformed, OSError):
-                found.append(vault.artefact(path))
+    for path in _paths(vault):
+        with contextlib.suppress(Malformed, OSError):
+            found.append(vault.artefact(path))
     living = [it for it in found if _is_live(vault, it)]
     yield from sorted(living, key=lambda it: (it.slot, it.kind == FIRED))
+
+
+def _paths(vault: Vault) -> Iterator[Path]:
+    """Yields the paths of these kinds; makes none of the others, which takes most of the time."""
+    for bucket in vault.disk.names(vault.sealed):
+        folder = vault.sealed / bucket
+        with contextlib.suppress(NotADirectoryError):
+            names = vault.disk.names(folder)
+            yield from (folder / name for name in names if name.rpartition(".")[2] in _KINDS)
 
 
 def _new_files(vault: Vault, since: int) -> Iterator[Artefact]:
