@@ -143,10 +143,11 @@ def _after(since_s: int, limit: Limit) -> Limit:
 
 def _silence(rows: Iterable[Row], settings: Settings, now_s: int) -> dict[str, int]:
     """Returns when all of a child's falls due, unless something is heard of it before."""
-    inactive_s = {it.name: settings.policy_of(it.name).inactive_s for it in settings.profiles}
+    children = {it.name: it for it in settings.profiles if it.inactive_s is not None}
     until: dict[str, int] = {}
     for row in rows:
-        if (limit := inactive_s.get(row.profile)) is not None:
-            at_s = _since(row, now_s) + limit
+        if child := children.get(row.profile):
+            began_s = seconds_of(child.child_since) if child.child_since else 0
+            at_s = max(began_s, _since(row, now_s)) + (child.inactive_s or 0)
             until[row.profile] = max(until.get(row.profile, 0), at_s)
     return until

@@ -60,6 +60,7 @@ def add(settings: Settings, newcomer: Newcomer, now: str) -> Settings:
         old,
         is_child=is_child,
         inactive_s=CHILD.inactive_s if is_child and not old.is_child else old.inactive_s,
+        child_since=now if is_child and not old.is_child else old.child_since,
         devices=tuple(dict.fromkeys((*old.devices, *newcomer.devices))),
     )
     return _with(settings, _agreed(new, newcomer.consent_by, now))
@@ -67,8 +68,8 @@ def add(settings: Settings, newcomer: Newcomer, now: str) -> Settings:
 
 def remove(settings: Settings, name: str) -> Settings:
     """Removes a profile; raises `NotFound`. What was captured for it keeps its limits."""
-    _there(settings, name)
-    return replace(settings, profiles=tuple(it for it in settings.profiles if it.name != name))
+    gone = _there(settings, name)
+    return replace(settings, profiles=tuple(it for it in settings.profiles if it != gone))
 
 
 def set_limits(settings: Settings, wish: Wish, now: str) -> Settings:
@@ -137,7 +138,8 @@ def _shortening(settings: Settings, wish: Wish, now: str) -> Settings:
     )
     if given == Limits():
         raise Refused("--existing shortens what is held: name --audio or --words with a duration")
-    new = Shortened(now, wish.profile, given.within(Limits()))
+    profile = None if wish.profile is None else settings.name_of(wish.profile)
+    new = Shortened(now, profile, given.within(Limits()))
     return replace(settings, shortened=(*settings.shortened, new))
 
 

@@ -171,6 +171,7 @@ def begin(vault: Vault, meta: Meta, clock: Clock) -> tuple[Recording, Meta] | No
     state = state_of(vault, clock)
     if state is None:
         return write.begin(vault), meta
+    meta = _named(meta, state.settings)
     kept = snapshot(state.settings, meta.profile, None)
     if not kept.has_audio:
         return None
@@ -196,7 +197,7 @@ def _admitted(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> list[w
     if state is None:
         return list(parts)
     content = dict(parts)
-    meta = Meta.decode(content[META])
+    meta = _named(Meta.decode(content[META]), state.settings)
     kept = snapshot(state.settings, meta.profile, _words(content.get(TRANSCRIPT)))
     if not kept.stores:
         return []
@@ -204,6 +205,10 @@ def _admitted(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> list[w
     _expect(vault, state, meta)
     admitted = [(k, meta.encode() if k == META else data) for k, data in parts]
     return [(k, data) for k, data in admitted if k != AUDIO or kept.has_audio]
+
+
+def _named(meta: Meta, settings: Settings) -> Meta:
+    return replace(meta, profile=settings.name_of(meta.profile))
 
 
 def _words(transcript: bytes | None) -> list[str]:

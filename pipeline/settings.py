@@ -66,6 +66,8 @@ class Profile:
     """All of a child's goes when nothing was heard of it for so long."""
     consent: Consent | None = None
     devices: tuple[str, ...] = ()
+    child_since: str = ""
+    """When it became a child's: silence counts from then at the earliest."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,8 +111,14 @@ class Settings:
     shortened: tuple[Shortened, ...] = ()
 
     def profile(self, name: str) -> Profile | None:
-        """Returns the profile of this name, if it was added."""
-        return next((it for it in self.profiles if it.name == name), None)
+        """Returns the profile of this name, if it was added; a child is one in any case of it."""
+        known, wanted = self.profiles, name.strip().casefold()
+        return next((it for it in known if it.name.casefold() == wanted), None)
+
+    def name_of(self, name: str) -> str:
+        """Returns the name as it was added, else as it is given."""
+        found = self.profile(name)
+        return found.name if found else name
 
     def policy_of(self, name: str) -> Policy:
         """Returns what holds for a profile; one that was never added is an adult's."""

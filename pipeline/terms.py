@@ -50,13 +50,25 @@ def profile(options: Namespace) -> int:
         devices = (options.device,) if options.device else ()
         newcomer = Newcomer(options.name, options.child, options.consent_by, devices)
         with acting(vault):
-            retaining.change(vault, lambda old, at: add(old, newcomer, at), now)
+            new = retaining.change(vault, lambda old, at: add(old, newcomer, at), now)
+            _remark_on_earlier(it, vault, new, options)
     elif options.act == "remove" and not _remove(options, it, vault):
         return FAILED
     with acting(vault):
         settings = retaining.settings_of(vault, now)
     _profiles(it, settings)
     return DONE
+
+
+def _remark_on_earlier(it: Terminal, vault: Vault, settings: Settings, options: Namespace) -> None:
+    """Says that what a child said before it was one is kept as it was."""
+    which = Filter(profile=settings.name_of(options.name))
+    if options.child and (number := sum(1 for _ in rows(vault, which))):
+        it.say(
+            f"{count(number, 'interaction')} of this profile may have been captured under other "
+            "limits, and keeps them: `anechoic retention set --profile NAME --audio none "
+            "--existing` shortens them, `anechoic forget --profile NAME` erases them"
+        )
 
 
 def _wish(options: Namespace) -> Wish | None:

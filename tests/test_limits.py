@@ -113,6 +113,17 @@ def test_a_child_gets_no_longer_limits_without_a_guardian() -> None:
     )
 
 
+def test_a_child_is_one_however_its_name_is_written() -> None:
+    for name in ("Tim", "TIM", " tim "):
+        assert not snapshot(child(), name, PLAIN).has_audio
+        assert child().name_of(name) == "tim"
+    again = add(child(), Newcomer("Tim", devices=("nursery",)), NOON)
+    assert [it.name for it in again.profiles] == ["tim"]
+    short = set_limits(child(), Wish("TIM", words="1h", existing=True), NOON)
+    assert due([held(ONE, "tim", NOON_S - HOUR_S)], short, NOON_S) == Due((ONE,))
+    assert not remove(child(), "TIM").profiles
+
+
 def test_limits_beyond_the_consent_do_not_hold_however_they_came_there() -> None:
     """The control: settings that no function of ours makes, with longer limits than agreed to."""
     (tim,) = child().profiles
@@ -281,6 +292,12 @@ def test_a_child_of_whom_nothing_is_heard_loses_everything() -> None:
     assert due(day, settings, NOON_S + 50 * DAY_S) == Due((ONE, TWO))
     assert next_due(day, settings, NOON_S) == NOON_S + 50 * DAY_S
     assert not due(day, child(words="1y", inactive="forever"), NOON_S + 999 * DAY_S)
+
+
+def test_silence_counts_from_when_a_profile_became_a_childs() -> None:
+    rows = [held(ONE, "tim", NOON_S - 300 * DAY_S)]
+    assert not due(rows, child(), NOON_S + 30 * DAY_S - 1)
+    assert due(rows, child(), NOON_S + 30 * DAY_S) == Due((ONE,))
 
 
 # Clocks

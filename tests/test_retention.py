@@ -210,6 +210,14 @@ def test_a_child_without_consent_leaves_nothing_at_all(home: Home) -> None:
     assert home.say(LIGHT, "somebody"), "others are stored"
 
 
+def test_a_child_is_one_however_its_name_is_written(home: Home) -> None:
+    home.child()
+    it = home.must_say(LIGHT, CHILD.upper())
+    assert home.living()[it] == {TRANSCRIPT, META}
+    with acting(home.vault, home.time):
+        assert Meta.decode(home.vault.read(it, META)).profile == CHILD
+
+
 def test_what_was_ephemeral_of_a_child_without_consent_cannot_be_kept(home: Home) -> None:
     home.child(consent=None)
     memory = InMemory()

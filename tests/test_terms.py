@@ -277,6 +277,14 @@ def test_a_child_is_added_agreed_to_and_shown(shell: Shell) -> None:
     assert here(shell, "retention", "set", "--profile", "tim", "--words", "1h") == 0
 
 
+def test_what_a_child_said_before_it_was_one_is_told_of(shell: Shell) -> None:
+    shell.say(LIGHT, profile="tim")
+    done = shell("profile", "add", "tim", "--child", "--consent-by", "Ada")
+    assert "1 interaction of this profile" in " ".join(done.err.split())
+    shell.json("retention", "set", "--profile", "tim", "--audio", "none", "--existing")
+    assert "audio" not in shell.json("history")[0]["artefacts"]
+
+
 def test_existing_is_asked_for_and_erases_at_once(shell: Shell) -> None:
     (interaction,) = shell.say(LIGHT)
     shell.json("retention", "set", "--words", "1h")
