@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keys.errors import AnchorFailure, Malformed, StateUnknown, Tampered
-from pipeline import session
+from pipeline import passphrase
 from pipeline.audit import audit
 from pipeline.errors import Refused
 from pipeline.session import acting, create_vault, exists, open_vault
@@ -39,7 +39,7 @@ def opened(base: Path, passphrase: bytes) -> Vault:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id with little memory: what is tested is who opens, not for how long."""
-    monkeypatch.setattr(session, "_ARGON2_MEMORY_KIB", 64)
+    monkeypatch.setattr(passphrase, "_MEMORY_KIB", 64)
 
 
 def test_a_vault_is_private_to_its_user(tmp_path: Path) -> None:
