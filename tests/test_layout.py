@@ -69,8 +69,8 @@ pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
-pipeline.vault pipeline.capture pipeline.segment pipeline.derive pipeline.indexmerge pipeline.indexmatch
-pipeline.recognise pipeline.moonshine
+pipeline.vault pipeline.derive pipeline.indexmerge pipeline.indexmatch
+pipeline.recognise pipeline.moonshine pipeline.capture pipeline.segment
 pipeline.lineage
 pipeline.limits pipeline.profiles
 pipeline.reckoning pipeline.sensitive
