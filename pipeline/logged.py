@@ -4,14 +4,18 @@ Reads the log back as far as it must and no further. Promises to go by the log a
 files that happen to be there. Nothing here opens anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
-from keys.model import Commitment, InteractionId, Slot
+from keys.model import ArtefactId, Commitment, InteractionId, Slot
 from pipeline.lineage import is_owned
 from pipeline.vault import Vault
+
+FEW = 16
+"""So many are looked for by their ids; for more, each line is read."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,8 @@ def logged(vault: Vault, wanted: Iterable[InteractionId]) -> Logged:
     """Returns what the log has of these; raises `Tampered` where it lacks one."""
     found = Logged({it: Owner(it) for it in wanted})
     others: dict[InteractionId, Owner] = {}
-    missing, entries = set(found.owners), vault.log.scan_back()
+    missing = set(found.owners)
+    entries = _of_few(vault, missing) if len(missing) <= FEW else vault.log.scan_back()
     while missing:
         index, entry = next(entries, (-1, None))
         if entry is None:
@@ -50,6 +55,38 @@ def logged(vault: Vault, wanted: Iterable[InteractionId]) -> Logged:
             missing.discard(entry.interaction)
     found.derived = [it for it in reversed(others.values()) if it.slots and it.sealed[0].parents]
     return found
+
+
+def _of_few(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[int, Entry]]:
+    """Yields, newest first, the entries of these, of what was made from them, and so on.
+
+    Found in the log by their ids: that takes milliseconds where reading it all takes minutes.
+    """
+    missing, found, oldest = set(wanted), dict[int, Entry](), 0
+    for index, entry in vault.log.mentions(wanted) if wanted else ():
+        found[index] = entry
+        if isinstance(entry, Created):
+            missing.discard(entry.interaction)
+        if not missing:
+            oldest = index
+            break
+    made = _sealed(found)
+    while made:
+        derived = {n: it for n, it in _since(vault, made, oldest).items() if n not in found}
+        labels = [it.label for it in derived.values() if isinstance(it, SealedEntry)]
+        owners = {label.interaction for label in labels if is_owned(label.kind)}
+        fresh = derived | (_since(vault, owners, oldest) if owners else {})
+        made = _sealed(fresh) - _sealed(found)
+        found |= fresh
+    yield from sorted(found.items(), key=lambda row: row[0], reverse=True)
+
+
+def _since(vault: Vault, ids: Collection[bytes], oldest: int) -> dict[int, Entry]:
+    return dict(takewhile(lambda row: row[0] >= oldest, vault.log.mentions(ids)))
+
+
+def _sealed(entries: Mapping[int, Entry]) -> set[ArtefactId]:
+    return {it.label.artefact for it in entries.values() if isinstance(it, SealedEntry)}
 
 
 def _take(

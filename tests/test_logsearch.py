@@ -1,18 +1,25 @@
 """Lines found by their bytes are those that reading every line finds."""
 
+import random
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keys import logsearch
 from keys.durable import RealDisk
 from keys.entry import Noted, SealedEntry
 from keys.errors import Tampered
+from keys.model import ArtefactId, InteractionId
+from pipeline import logged, write
+from pipeline.artefact import INDEX, RECORD, TRANSCRIPT
+from pipeline.plan import make_plan
 from pipeline.session import acting
-from tests.household import clock, make, say
+from pipeline.vault import Vault
+from tests.household import NOON, clock, forget, make, say
+from tests.test_index import FAST
 from tests.world.disk import Medium, SimulatedDisk
 
 HERE = Path("/log")
@@ -63,3 +70,42 @@ def test_the_real_disk_too(tmp_path: Path) -> None:
     (tmp_path / "entries").write_bytes(b"one a\ntwo b\nthree a\n")
     found = logsearch.lines_with(RealDisk(), tmp_path / "entries", 20, [b"a"])
     assert list(found) == [b"three a", b"one a"]
+
+
+@settings(max_examples=15, phases=FAST, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 999))
+def test_few_are_found_as_many_are(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """By their ids, and by reading every line: slots, files, what left, and all made from them."""
+    chance, vault = random.Random(seed), make(tmp_path_factory.mktemp("house"))
+    ids, actions = say(vault, *(f"text {n}" for n in range(6))), list[ArtefactId]()
+    with acting(vault, clock):
+        for _ in range(8):
+            one, other = chance.sample(ids, 2)
+            match chance.randrange(4):
+                case 0:
+                    actions.append(write.add(vault, one, ("action", b"alarm")))
+                case 1:
+                    parents = [transcript_of(vault, it) for it in (one, other)]
+                    write.own(vault, INDEX, b"made", parents)
+                case 2:
+                    vault.note("disclose", "plain-export", [one, other])
+                case 3 if actions:
+                    write.own(vault, RECORD, b"kept", [chance.choice(actions)])
+    if chance.random() < 0.5:
+        forget(vault, ids.pop(chance.randrange(6)))
+    with acting(vault, clock):
+        for wanted in ([ids[0]], [ids[-1]], chance.sample(ids, 3)):
+            few = logged.logged(vault, wanted)
+            with mock.patch.object(logged, "FEW", 0):
+                many = logged.logged(vault, wanted)
+            assert few.owners == many.owners
+            related = [it for it in many.derived if it.id in {of.id for of in few.derived}]
+            assert few.derived == related
+            slots = [make_plan(vault, wanted, NOON).slots]
+            with mock.patch.object(logged, "FEW", 0):
+                assert [make_plan(vault, wanted, NOON).slots] == slots
+
+
+def transcript_of(vault: Vault, interaction: InteractionId) -> ArtefactId:
+    found = (it.header.label for it in vault.artefacts(interaction))
+    return next(label.artefact for label in found if label.kind == TRANSCRIPT)
