@@ -5,6 +5,12 @@ enough: everything living is opened and searched, with a planted copy as control
 searched for a canary as `test_canary` does.
 """
 
+import io
+import logging
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -320,10 +326,60 @@ def test_on_a_terminal_it_asks_and_an_empty_line_ends_it(shell: Shell) -> None:
     assert "On the shopping list: milk." in screen
 
 
-def test_help_and_lists_do_not_load_what_understands(shell: Shell) -> None:
-    import subprocess
-    import sys
+def test_on_a_terminal_it_ends_once_something_is_forgotten(shell: Shell) -> None:
+    code, screen = shell.on_a_terminal(
+        "ask",
+        answers=[
+            ("say:", "the doctor called\r"),
+            ("say:", "forget what i just said\r"),
+            ("say:", "yes\r"),
+        ],
+        columns=200,
+    )
+    assert code == 0
+    assert "Forgotten: 1 interaction" in screen
+    assert "nothing of it stays in memory" in screen
+    assert shell.json("history") == []
 
+
+def test_a_log_with_all_debugging_on_holds_no_word(talk: Talk) -> None:
+    """Hassil logs to the root logger."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        for text in (f"add {PHRASE} to the shopping list", PHRASE, f"set a timer for {PHRASE}"):
+            talk.say(text)
+        talk.answers("forget everything about zanzibar", "yes")
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    assert not any(word in stream.getvalue() for word in PHRASE.split())
+
+
+@pytest.mark.slow
+def test_serve_rings_what_ask_has_set_once(shell: Shell) -> None:
+    shell("ask", stdin="set a timer for two seconds\nset an alarm for every day at noon\n")
+    for _ in range(2):
+        process = shell.start("serve")
+        assert process.stderr
+        assert "at work" in process.stderr.readline()
+        until = time.monotonic() + 30
+        while len(shell.json("agenda")) > 1 and time.monotonic() < until:
+            time.sleep(0.3)
+        time.sleep(3)  # to look again, and not to ring
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        assert "timer" not in out + err.replace("no loudspeaker", "")
+    assert [row["what"] for row in shell.json("agenda")] == ["alarm"]
+    (row,) = (it for it in shell.json("history") if "timer" in it["text"])
+    assert row["artefacts"].count("fired") == 1
+
+
+def test_help_and_lists_do_not_load_what_understands(shell: Shell) -> None:
     script = (
         "import sys; from pipeline import cli, commands, keep; "
         "sys.exit(any(name in sys.modules for name in ('hassil', 'icalendar', 'yaml')))"

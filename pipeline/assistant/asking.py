@@ -44,7 +44,7 @@ def ask(options: Namespace) -> int:
         interaction = None if derived.is_private else _seal(vault, options.profile, text, derived)
         reply = assistant.done(derived, interaction)
         _show(it, derived, reply, interaction)
-        if reply.effect == MUTE:
+        if reply.effect == MUTE or _is_spent(it, reply):
             break
     return DONE
 
@@ -71,6 +71,14 @@ def agenda(options: Namespace) -> int:
     else:
         _show_entries(it, entries)
     return DONE
+
+
+def _is_spent(it: Terminal, reply: Reply) -> bool:
+    """Tells whether this process knows what was forgotten, and shall not go on for long."""
+    if reply.receipt is None or not sys.stdin.isatty():
+        return False
+    it.say("this ends here, so that nothing of it stays in memory; your terminal may still show it")
+    return True
 
 
 def _lines(it: Terminal) -> Iterator[str]:
