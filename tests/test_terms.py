@@ -32,7 +32,7 @@ from pipeline.vault import Vault
 from tests.commandline import Shell, plain
 from tests.household import make, no_passphrase, parts_of
 
-EARLIER = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+EARLIER = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:00Z")
 LIGHT = "turn on the light"
 
 
