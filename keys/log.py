@@ -113,14 +113,16 @@ class Log:
             yield self._parse(line, expected)
             expected -= 1
 
-    def mentions(self, ids: Collection[bytes]) -> Iterator[tuple[int, Entry]]:
-        """Yields the (index, entry) of every line that holds any of these ids, newest first.
+    def mentions(self, ids: Collection[bytes], oldest: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Yields (index, entry) of each line from `oldest` on with any of these ids, newest first.
 
         Without parsing the others: for a few ids. Raises `Tampered` for a line of no entry here.
         """
         wanted = [it.hex().encode() for it in ids]
-        for line in lines_with(self._disk, self._entries, self._end, wanted):
+        for line in lines_with(self._disk, self._entries, self._end, wanted, oldest):
             index, entry = parse_line(line, self._vault)
+            if index < oldest:
+                return
             if not 0 <= index < self.size or self._leaf(index) != leaf_hash(line):
                 raise Tampered(f"the log has a line {index} that is not entry {index}")
             yield index, entry

@@ -6,7 +6,6 @@ files that happen to be there. Nothing here opens anything.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
@@ -82,7 +81,7 @@ def _of_few(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[i
 
 
 def _since(vault: Vault, ids: Collection[bytes], oldest: int) -> dict[int, Entry]:
-    return dict(takewhile(lambda row: row[0] >= oldest, vault.log.mentions(ids)))
+    return dict(vault.log.mentions(ids, oldest))
 
 
 def _sealed(entries: Mapping[int, Entry]) -> set[ArtefactId]:
