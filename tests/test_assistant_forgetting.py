@@ -379,6 +379,28 @@ def test_serve_rings_what_ask_has_set_once(shell: Shell) -> None:
     assert row["artefacts"].count("fired") == 1
 
 
+def test_aloud_an_answer_goes_to_standard_input_and_nowhere_else(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """What a program is told by its arguments or variables, all of the machine can see."""
+    program = tmp_path / "bin" / "espeak-ng"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/told"; env >> "$HOME/told"; cat > "$HOME/read"\n'
+    )
+    program.chmod(0o755)
+    speaking = shell.having(PATH=f"{program.parent}:/usr/bin:/bin")
+    done = speaking("ask", "--aloud", stdin="add zanzibar to the shopping list\n")
+    assert done.code == 0, done.err
+    assert (tmp_path / "read").read_text() == "On the shopping list: zanzibar."
+    told = (tmp_path / "told").read_text()
+    assert told.startswith("--stdin\n")
+    assert "zanzibar" not in told
+    silent = shell.having(PATH=str(tmp_path / "nowhere"))
+    done = silent("ask", "--aloud", stdin="what time is it\n")
+    assert (done.code, "nothing to speak with" in done.err) == (0, True)
+
+
 def test_help_and_lists_do_not_load_what_understands(shell: Shell) -> None:
     script = (
         "import sys; from pipeline import cli, commands, keep; "

@@ -65,7 +65,7 @@ pipeline.assistant.sentences pipeline.assistant.values pipeline.assistant.past
 pipeline.assistant.resolve
 pipeline.assistant.moments
 pipeline.assistant.clocks
-pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant
+pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant.voice pipeline.assistant
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief

@@ -21,6 +21,7 @@ from pipeline.assistant.entries import Entry
 from pipeline.assistant.here import now as here_and_now
 from pipeline.assistant.respond import Assistant
 from pipeline.assistant.values import describe
+from pipeline.assistant.voice import say, speaker
 from pipeline.errors import Refused
 from pipeline.model import Word
 from pipeline.opening import the_vault
@@ -39,11 +40,15 @@ def ask(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     assistant = Assistant(vault)
+    if options.aloud and speaker() is None:
+        it.say("there is nothing to speak with: install espeak-ng or flite")
     for text in _lines(it):
         derived = assistant.hear(text)
         interaction = None if derived.is_private else _seal(vault, options.profile, text, derived)
         reply = assistant.done(derived, interaction)
         _show(it, derived, reply, interaction)
+        if options.aloud:
+            say(reply.text)
         if reply.effect == MUTE or _is_spent(it, reply):
             break
     return DONE
