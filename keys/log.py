@@ -14,7 +14,7 @@ from keys.cosignature import Cosigner, CosignerKey
 from keys.durable import Disk, replace_file
 from keys.entry import Begun, Entry, RekeyEntry, line_of, origin_of, parse_line
 from keys.errors import Malformed, Tampered
-from keys.logsearch import lines_with
+from keys.logsearch import end_of_last_line, lines_back, lines_with
 from keys.merkle import (
     HASH_SIZE,
     Hash,
@@ -64,7 +64,7 @@ class Log:
         there = self._disk.size(self._entries) or 0
         if there:  # a killed process may have left the last lines in the system's cache alone
             self._disk.sync(self._entries)
-        self._end = self._end_of_last_line(there)
+        self._end = end_of_last_line(self._disk, self._entries, there)
         if not self._end:  # a log begins with an entry before there is a vault
             raise Tampered(
                 f"the log {self._entries} is missing; put it back, from a mirror if there is one"
@@ -233,15 +233,6 @@ class Log:
             raise Tampered(f"the log has entry {index} where entry {expected} belongs")
         return index, entry
 
-    def _end_of_last_line(self, end: int) -> int:
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            newline = self._disk.read(self._entries, start, end - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-        return 0
-
     def _torn_size(self) -> int:
         """Returns the length of what a crash left of a batch, from its first bad line on.
 
@@ -277,15 +268,7 @@ class Log:
             return None
 
     def _lines_back(self) -> Iterator[bytes]:
-        rest, position = b"", self._end
-        while position > 0:
-            start = max(0, position - _BLOCK)
-            block = self._disk.read(self._entries, start, position - start)
-            rest, *lines = (bytes(block) + rest).removesuffix(b"\n").split(b"\n")
-            yield from reversed(lines)
-            position = start
-        if rest:
-            yield rest
+        return lines_back(self._disk, self._entries, self._end)
 
     def _read_hash(self, number: int) -> Hash:
         data = self._disk.read(self._hashes, number * HASH_SIZE, HASH_SIZE)

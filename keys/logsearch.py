@@ -1,4 +1,4 @@
-"""Lines of a log that hold given bytes, found without parsing the others.
+"""Lines of a log from its end, all of them or those that hold given bytes, none of them parsed.
 
 Promises every such line before a given end, whole, newest first, from the line numbered `oldest`
 on and maybe some before it. Bytes are compared and nothing else, some ten times as fast as reading
@@ -12,6 +12,30 @@ from keys.durable import Disk
 
 _BLOCK, _MOST = 1 << 15, 1 << 20
 """The size of the block at the end, where most things are, and that of the largest."""
+
+
+def end_of_last_line(disk: Disk, path: Path, end: int) -> int:
+    """Returns where the last whole line before `end` ends, 0 where there is none."""
+    while end > 0:
+        start = max(0, end - _MOST)
+        newline = disk.read(path, start, end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def lines_back(disk: Disk, path: Path, end: int) -> Iterator[bytes]:
+    """Yields the lines of a file before `end`, newest first."""
+    rest, position = b"", end
+    while position > 0:
+        start = max(0, position - 2 * _BLOCK)
+        block = disk.read(path, start, position - start)
+        rest, *lines = (bytes(block) + rest).removesuffix(b"\n").split(b"\n")
+        yield from reversed(lines)
+        position = start
+    if rest:
+        yield rest
 
 
 def lines_with(
