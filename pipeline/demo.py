@@ -16,8 +16,9 @@ from keys.copies import ERASED
 from keys.errors import AnchorFailure
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED, Statement
-from pipeline import history
-from pipeline.artefact import TRANSCRIPT, Transcript
+from pipeline import forgetting, history
+from pipeline.artefact import RECORD, TRANSCRIPT, Transcript
+from pipeline.assistant.values import ALARM, Action
 from pipeline.erase import Erasure, erase
 from pipeline.errors import NotFound
 from pipeline.history import Filter
@@ -26,6 +27,7 @@ from pipeline.listening import ingesting
 from pipeline.plan import make_plan
 from pipeline.recognisers import Recognisers
 from pipeline.restore import RESTORED, restore
+from pipeline.select import Selection
 from pipeline.session import acting, create_vault, now, open_vault
 from pipeline.terminal import Terminal, count, safe
 from pipeline.vault import Vault
@@ -95,6 +97,8 @@ def _story(stage: Stage, model: Path) -> None:
     _comes_back(stage, vault, backup, gone, other)
     stage.title("A stranger checks the receipt: another process, no vault, no network")
     _check(stage, backup, done)
+    stage.title("“Forget that I asked to be woken”, and the alarm?")
+    _keep(stage, vault)
     _honest(stage, done.statement)
 
 
@@ -175,6 +179,24 @@ def _check(stage: Stage, backup: Path, done: Erasure) -> None:
     Path(receipt).write_text(forged)
     result = subprocess.run(args, capture_output=True, text=True, check=False)
     stage.claim("control: with one word changed it does not", holds=result.returncode == 5)
+
+
+def _keep(stage: Stage, vault: Vault) -> None:
+    with acting(vault):
+        found = forgetting.propose(vault, Selection(match=("wake",)), now())
+        (offered,) = found.keepable
+        stage.tell(f"plan: “{found.rows[0].text}”; to keep: {offered.what}")
+        done = forgetting.carry_out(vault, found, now, [offered.name])
+        kept = [Action.decode(vault.read(it, RECORD)) for it in vault.owned(RECORD)]
+        living = set(vault.interactions())
+    stage.claim(
+        "the words are erased, with all that was made of them",
+        holds=done.statement.verdict == CONFIRMED and found.rows[0].interaction not in living,
+    )
+    stage.claim(
+        "the alarm stays: its time and nothing else, under a key of its own",
+        holds=len(kept) == 1 and (kept[0].what, bool(kept[0].at)) == (ALARM, True),
+    )
 
 
 def _honest(stage: Stage, statement: Statement) -> None:

@@ -32,8 +32,8 @@ def test_on_a_terminal(shell: Shell, tmp_path: Path) -> None:
     assert code == 0
     text = plain(sent)
     heads = re.findall(r"^(\d)\. ", text, re.MULTILINE)
-    assert heads == ["1", "2", "3", "4", "5", "6"]
-    assert text.count("  yes ") == 9
+    assert heads == ["1", "2", "3", "4", "5", "6", "7"]
+    assert text.count("  yes ") == 11
     assert "  NO " not in text
     said = " ".join(text.split())
     assert "my blood pressure is too high" in said
@@ -51,14 +51,14 @@ def test_in_a_pipe_it_tells_the_same(shell: Shell) -> None:
     done = shell("demo")
     assert done.code == 0
     assert "\x1b" not in done.out + done.err
-    assert done.out.count("  yes ") == 9
+    assert done.out.count("  yes ") == 11
     assert done.out.index("1. A household") < done.out.index("timer") < done.out.index("2. A ")
 
 
 def test_as_json_it_ends_with_one_document(shell: Shell) -> None:
     done = shell("--json", "demo")
-    assert (done.code, done.json) == (0, {"claims_broken": [], "steps": 6})
-    assert done.err.count("  yes ") == 9
+    assert (done.code, done.json) == (0, {"claims_broken": [], "steps": 7})
+    assert done.err.count("  yes ") == 11
 
 
 def test_control_where_the_anchor_was_backed_up_too_the_demo_says_no(
