@@ -6,7 +6,8 @@ was emptied (as root; else only that of these files), and the vault or database 
 
 The interactions are made in bulk: ring, log, sealed transcript and meta, segments through the same
 functions as one by one, but many in one append to the log, without a sync for each file, and
-without audio. Larger sizes take about a quarter of a second for a thousand.
+without audio. A thousand take a second or more. With --bare there are no sealed files but the
+segments, and what the log has of transcripts is made up: then finding is measured, not showing.
 """
 
 import argparse
@@ -21,104 +22,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from unittest import mock
 
-from keys.entry import Created, Entry, SealedEntry
-from keys.model import ID_SIZE, InteractionId, Slot
-from pipeline import history, indexing, memory, search
-from pipeline.artefact import INDEX, META, TRANSCRIPT, Meta, Transcript
+from keys.model import ID_SIZE, InteractionId
+from pipeline import history, memory, search
+from pipeline.artefact import INDEX, TRANSCRIPT
 from pipeline.erase import erase
-from pipeline.history import Filter
-from pipeline.indexmerge import segment_of
-from pipeline.indexstate import open_index, put
-from pipeline.indexvalues import NEVER, UNKNOWN, Said, us_of
-from pipeline.model import Word
 from pipeline.plan import derived_ids, dying, make_plan
-from pipeline.query import parse, terms
+from pipeline.query import parse
 from pipeline.session import acting, create_vault, now, open_vault
-from pipeline.vault import Vault, file_name, is_interaction
-from pipeline.write import sealed_parts
+from pipeline.vault import Vault, is_interaction
 from tests.bench.counting import CountingDisk
+from tests.bench.filling import FIRST, fill, time_of
 from tests.bench.said import sentences, vocabulary
 
 ROUNDS, LIMIT = 9, 20
-_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-_LOGGED = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One interaction made in bulk."""
-
-    interaction: InteractionId
-    slots: tuple[Slot, Slot]
-    text: str
-    started: datetime
-
-
-def fill(vault: Vault, texts: Iterator[str]) -> Iterator[InteractionId]:
-    """Seals an interaction for each sentence, a minute after each other, and indexes them."""
-    number = 0
-    while batch := list(islice(texts, indexing.MOST)):
-        said = list[Said]()
-        for start in range(0, len(batch), _LOGGED):
-            said += _seal(vault, batch[start : start + _LOGGED], number)
-            number += _LOGGED
-        index = open_index(vault)
-        left = [(it.interaction, it.slot) for it in index.unindexed if it.index < 0]
-        put(vault, segment_of(said), vault.log.size, index.others, left)
-        yield from (it.interaction for it in said)
-
-
-def _seal(vault: Vault, texts: Sequence[str], number: int) -> list[Said]:
-    slots = vault.ring.allocate(2 * len(texts))
-    entries, files, said = list[Entry](), list[tuple[Path, bytes]](), list[Said]()
-    for n, text in enumerate(texts):
-        it = Made(
-            InteractionId(secrets.token_bytes(ID_SIZE)),
-            (slots[2 * n], slots[2 * n + 1]),
-            text,
-            _FIRST + timedelta(minutes=number + n),
-        )
-        made = sealed_parts(vault, it.interaction, it.slots, _parts(it))
-        commitments = tuple((slot, vault.ring.commitment(slot)) for slot in it.slots)
-        entries += [Created(it.interaction, commitments), *(entry for entry, _ in made)]
-        files += [(vault.place(e.label) / file_name(e.label), data) for e, data in made]
-        said.append(_said(it, made[0][0]))
-    vault.log.append(entries)
-    for path, data in files:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_bytes(data)
-    return said
-
-
-def _parts(it: Made) -> list[tuple[str, bytes]]:
-    words = tuple(Word(w, 200 * n, 200 * n + 190, 0.9) for n, w in enumerate(it.text.split()))
-    meta = Meta(_time(it.started), 200 * len(words), "default", "kitchen", 0, "none")
-    return [(TRANSCRIPT, Transcript(words).encode()), (META, meta.encode())]
-
-
-def _time(it: datetime) -> str:
-    return it.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _said(it: Made, entry: SealedEntry) -> Said:
-    said, started = terms(it.text), us_of(it.started)
-    numbers = it.slots[1], it.slots[0], started, UNKNOWN, UNKNOWN, NEVER, NEVER, 200 * len(said)
-    return Said(
-        *numbers,
-        profile="default",
-        is_sensitive=False,
-        interaction=it.interaction,
-        transcript=entry.label.artefact,
-        terms=said,
-    )
+Find = Callable[[Vault, str], list[InteractionId]]
+"""Returns the newest interactions that a query finds."""
 
 
 class Peer:
@@ -138,7 +63,7 @@ class Peer:
         columns = "interaction UNINDEXED, started_at UNINDEXED, words"
         self.base.execute(f"CREATE VIRTUAL TABLE said USING fts5({columns})")
         rows = (
-            (it.hex(), _time(_FIRST + timedelta(minutes=n)), text)
+            (it.hex(), time_of(FIRST + timedelta(minutes=n)), text)
             for n, (it, text) in enumerate(texts)
         )
         with self.base:
@@ -160,9 +85,14 @@ def remembered(vault: Vault, known: memory.Memory, query: str) -> list[memory.Hi
     return list(islice(known.find(parse(query)), LIMIT))
 
 
-def shown(vault: Vault, query: str) -> list[history.Row]:
-    """Returns the newest with their words, each verified."""
-    return list(islice(history.matching(vault, [query]), LIMIT))
+def shown(vault: Vault, query: str) -> list[InteractionId]:
+    """Returns the newest, after their words were read and verified."""
+    return [row.interaction for row in islice(history.matching(vault, [query]), LIMIT)]
+
+
+def listed(vault: Vault, query: str) -> list[InteractionId]:
+    """Returns the newest, without reading their words."""
+    return list(islice(search.Finding(vault, parse(query)), LIMIT))
 
 
 def queries(texts: Sequence[str]) -> dict[str, str]:
@@ -207,13 +137,13 @@ def size_of(paths: Iterator[Path]) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def measure(base: Path, number: int) -> None:
+def measure(base: Path, number: int, *, bare: bool) -> None:
     """Prints what a size costs."""
     texts = list(sentences(number))
     vault = create_vault(base / "vault", base / "anchors")
     started = time.perf_counter()
     with acting(vault):
-        made = list(fill(vault, iter(texts)))
+        made = list(fill(vault, iter(texts), bare=bare))
     ours_s, peer, started = time.perf_counter() - started, Peer(base / "fts5"), time.perf_counter()
     peer.fill(zip(made, texts, strict=True))
     peer_s = time.perf_counter() - started
@@ -225,13 +155,14 @@ def measure(base: Path, number: int) -> None:
     print(f"{disk[1] / 2**20:.1f} MiB, ratio {disk[0] / disk[1]:.2f}")
     asked = queries(texts)
     del texts
-    compare(base, vault, peer, asked)
+    compare(base, vault, peer, asked, listed if bare else shown)
     peer.base.close()
-    lists(base)
+    if not bare:
+        lists(base)
     erasing(base)
 
 
-def compare(base: Path, vault: Vault, peer: Peer, asked: dict[str, str]) -> None:
+def compare(base: Path, vault: Vault, peer: Peer, asked: dict[str, str], find: Find) -> None:
     """Prints a line for each query: milliseconds of ours, of the peer, and the ratios."""
     with acting(vault):
         started = time.perf_counter()
@@ -244,15 +175,13 @@ def compare(base: Path, vault: Vault, peer: Peer, asked: dict[str, str]) -> None
     print(f"{'cold':>9}{'FTS5':>9}{'ratio':>8}")
     for name, query in asked.items():
         with acting(vault):
-            found, told = shown(vault, query), peer.find(query)
-            assert [row.interaction.hex() for row in found] == [it for it, _ in told], name
-            assert [it.interaction for it in remembered(vault, known, query)] == [
-                row.interaction for row in found
-            ]
+            found, told = find(vault, query), peer.find(query)
+            assert [it.hex() for it in found] == [it for it, _ in told], name
+            assert [it.interaction for it in remembered(vault, known, query)] == found, name
             warm = fastest_ms(partial(remembered, vault, known, query))
-            sealed = fastest_ms(partial(shown, vault, query))
+            sealed = fastest_ms(partial(find, vault, query))
         fts5 = fastest_ms(partial(peer.find, query))
-        cold, cold_fts5 = cold_ms(base, peer, query)
+        cold, cold_fts5 = cold_ms(base, peer, query, find)
         print(
             f"{name:16}{len(found):6}{warm:9.3f}{fts5:9.3f}{warm / fts5:8.1f}{sealed:9.1f}", end=""
         )
@@ -271,14 +200,14 @@ def resident_mib() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-def cold_ms(base: Path, peer: Peer, query: str) -> tuple[float, float]:
+def cold_ms(base: Path, peer: Peer, query: str, find: Find) -> tuple[float, float]:
     """Returns how long the first query takes, with nothing in the system's cache."""
     peer.base.close()
 
     def ours() -> None:
         vault = open_vault(base / "vault", base / "anchors", bytearray)
         with acting(vault):
-            shown(vault, query)
+            find(vault, query)
 
     def theirs() -> None:
         peer.open()
@@ -301,7 +230,7 @@ def shell(base: Path, *words: str) -> float:
 
 def lists(base: Path) -> None:
     """Prints what listing costs from the shell, warm and cold."""
-    middle = _time(_FIRST + timedelta(hours=3))
+    middle = time_of(FIRST + timedelta(hours=3))
     for name, words in {
         "history --limit 50": ["history", "--limit", "50"],
         "history --until, early": ["history", "--until", middle, "--limit", "50"],
@@ -317,7 +246,7 @@ def erasing(base: Path) -> None:
     disk = CountingDisk()
     vault = open_vault(base / "vault", base / "anchors", bytearray, disk)
     with acting(vault):
-        newest = [row.interaction for row in islice(history.rows(vault, Filter()), 3)]
+        newest = list(islice(vault.interactions(), 3))
         for name, one in [("first", newest[0]), ("next", newest[1]), ("oldest", _oldest(vault))]:
             started = time.perf_counter()
             plan = make_plan(vault, [one], now())
@@ -376,12 +305,13 @@ def main() -> None:
     options.add_argument("sizes", nargs="*", type=int, default=[1000, 10_000])
     options.add_argument("--at", type=Path)
     options.add_argument("--keep", action="store_true")
+    options.add_argument("--bare", action="store_true")
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(dir=given.at))
     try:
         for number in given.sizes:
             (folder / str(number)).mkdir()
-            measure(folder / str(number), number)
+            measure(folder / str(number), number, bare=given.bare)
         remains(folder)
     finally:
         if not given.keep:
