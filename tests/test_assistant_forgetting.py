@@ -148,6 +148,18 @@ def test_what_was_done_is_offered_and_kept_by_voice(talk: Talk) -> None:
     assert b"remind me" not in living(talk.vault)
 
 
+def test_what_was_kept_is_forgotten_when_it_is_named(talk: Talk) -> None:
+    talk.answers("remind me tomorrow at nine to visit zanzibar", "forget what i just said")
+    talk.say("yes but keep the reminder")
+    assert talk.open() == ["visit zanzibar"]
+    assert b"zanzibar" in living(talk.vault)
+    said = talk.answers("forget everything about zanzibar", "yes")
+    assert said[0].startswith("That is 1 record, 1 sealed file.")
+    assert said[1].startswith("Forgotten: 1 record; confirmed")
+    assert talk.entries() == []
+    assert living(talk.vault) == b""
+
+
 def test_something_that_is_not_there_cannot_be_kept_and_then_nothing_goes(talk: Talk) -> None:
     talk.say("wake me up at seven")
     talk.answers("forget what i just said", "yes but keep the elephant")

@@ -11,9 +11,12 @@ from datetime import datetime
 from keys.errors import Erased
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED
+from pipeline.artefact import RECORD
+from pipeline.assistant.agenda import Agenda
 from pipeline.assistant.derived import Wish, listed
 from pipeline.assistant.numerals import tokens_of
 from pipeline.assistant.resolve import said
+from pipeline.assistant.values import Action
 from pipeline.erase import Erasure
 from pipeline.errors import NotFound
 from pipeline.forgetting import Proposal, propose
@@ -28,10 +31,14 @@ _ALL = {"all", "everything", "them", "both", "it", "that"}
 
 
 def proposed(vault: Vault, wish: Wish, at: str) -> Proposal | None:
-    """Returns what a wish means; None where that is nothing."""
+    """Returns what a wish means; None where that is nothing.
+
+    Records that hold the words are meant as well: what was kept is forgotten when it is named.
+    """
+    records = _records(vault, wish)
     try:
-        if wish.words and wish.span:
-            return propose(vault, Selection(ids=tuple(_both(vault, wish))), at)
+        if records or (wish.words and wish.span):
+            return propose(vault, Selection(ids=(*_ids(vault, wish), *records)), at)
         return propose(vault, _selection(wish), at)
     except (NotFound, Erased):
         return None
@@ -39,15 +46,19 @@ def proposed(vault: Vault, wish: Wish, at: str) -> Proposal | None:
 
 def said_back(found: Proposal, now: datetime) -> str:
     """Says a proposal back: how much, of when, what it did, and how to agree."""
-    files = sum(found.kinds.values())
-    number = len(found.rows)
-    what = f"{count(number, 'interaction')}{_times(found, now)}, {count(files, 'sealed file')}"
+    interactions = f"{count(len(found.rows), 'interaction')}{_times(found, now)}"
+    records, files = found.kinds[RECORD], sum(found.kinds.values())
+    what = [interactions] * bool(found.rows) + [count(records, "record")] * bool(records)
     does = [it.what for it in found.keepable]
-    goes = f" With it goes: {listed(does)}." if does else ""
-    left = f" {count(len(found.plan.disclosed), 'time')} something of it left this machine."
-    left = left if found.plan.disclosed else ""
-    keep = ", or yes but keep, and what" if does else ""
-    return f"That is {what}.{goes}{left} Say yes to forget it for ever{keep}."
+    left = f"{count(len(found.plan.disclosed), 'time')} something of it left this machine."
+    sentences = [
+        f"That is {', '.join(what)}, {count(files, 'sealed file')}.",
+        f"With it goes: {listed(does)}." if does else "",
+        left if found.plan.disclosed else "",
+        f"{found.remark}." if found.remark else "",
+        "Say yes to forget it for ever" + (", or yes but keep, and what." if does else "."),
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def kept_names(found: Proposal, wanted: str) -> list[str] | None:
@@ -63,7 +74,8 @@ def told(done: Erasure, proposal: Proposal, kept: Sequence[str]) -> str:
     """Says what an erasure came to."""
     statement = done.statement
     meant = {it.interaction.hex() for it in proposal.rows}
-    rows = count(sum(it.interaction in meant for it in statement.erased), "interaction")
+    number = sum(it.interaction in meant for it in statement.erased)
+    rows = count(number, "interaction") if number else count(proposal.kinds[RECORD], "record")
     verdict = "confirmed" if statement.verdict == CONFIRMED else statement.verdict
     keeping = f" Kept: {count(len(kept), 'record')}." if kept else ""
     return f"Forgotten: {rows}; {verdict}, receipt {done.receipt.stem[:8]}.{keeping}"
@@ -82,14 +94,27 @@ def _filter(wish: Wish) -> Filter:
     return Filter(wish.span.since, wish.span.until) if wish.span else NO_FILTER
 
 
-def _both(vault: Vault, wish: Wish) -> list[str]:
-    """Returns the ids of what holds the words and is of that time."""
-    in_time: set[InteractionId] = set(select(vault, Selection(which=_filter(wish))))
-    with_words = select(vault, Selection(match=wish.words))
-    found = [it.hex() for it in with_words if it in in_time]
-    if not found:
-        raise NotFound("no interaction in this vault is meant by that; nothing was erased")
-    return found
+def _ids(vault: Vault, wish: Wish) -> list[str]:
+    """Returns the ids of the interactions that hold the words, of that time if one was said."""
+    try:
+        with_words = select(vault, Selection(match=wish.words))
+        if wish.span is None:
+            return [it.hex() for it in with_words]
+        in_time: set[InteractionId] = set(select(vault, Selection(which=_filter(wish))))
+        return [it.hex() for it in with_words if it in in_time]
+    except (NotFound, Erased):
+        return []
+
+
+def _records(vault: Vault, wish: Wish) -> list[str]:
+    if not wish.words or wish.span:
+        return []
+    entries = (it for it in Agenda(vault).entries() if it.kind == RECORD)
+    return [it.owner.hex() for it in entries if set(wish.words) <= _said_in(it.action)]
+
+
+def _said_in(action: Action) -> set[str]:
+    return {*tokens_of(action.label), *tokens_of(action.list), *tokens_of(action.recipient)}
 
 
 def _times(found: Proposal, now: datetime) -> str:
