@@ -66,7 +66,7 @@ def test_what_is_said_is_sealed_and_listed_half_a_second_later(
     print(f"end of speech to sealed and listed: {', '.join(f'{d:.2f} s' for d in delays)}")
     assert min(delays) < 1.0  # half a second, and what a busy machine adds
     remarks = "".join(line for _, line in ear.err)
-    assert not any(word in remarks for word in ("lost", "timer", "pizza"))
+    assert "lost" not in remarks
     rows = shell.json("history")
     assert [row["interaction"] for row in rows] == [ear.said(n)[1]["interaction"] for n in (1, 0)]
     shell.json("audit")
@@ -190,11 +190,11 @@ def test_it_wakes_and_hears_what_follows(
     subprocess.run(["flite", "-voice", "slt", "-t", "hey jarvis", "-o", wake], check=True)
     with listening(shell, "--wake", "hey jarvis") as ear:
         microphone.play(PIZZA)
-        time.sleep(2.0)
+        time.sleep(1.0)
         microphone.play(wake)
         microphone.play(TIMER)
         assert ear.said(0)[1]["text"].endswith("set a timer for ten minutes")
-        microphone.play(PIZZA)
+        microphone.play(TIMER)
         assert ear.stop() == 0
     assert len(ear.out) == 1
     assert len(shell.json("history")) == 1
