@@ -93,15 +93,13 @@ def search(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     typed = sys.stdin.read() if options.words == ["-"] else " ".join(options.words)
     vault = the_vault(options, it)
-    mended = indexing.keep_up(vault)
     with acting(vault):
         finding = Finding(vault, parse(typed))
         found = looking.found(vault, finding, options.limit)
     views.rows(it, found, finding.query)
     views.unreadable(it, vault.unreadable)
-    if finding.damaged:
-        mended += indexing.keep_up(vault, now, finding.damaged)
-    views.mended(it, mended)
+    if finding.index and indexing.is_due(finding.index):  # while nobody waits any more
+        views.mended(it, indexing.keep_up(vault, now, finding.damaged))
     return DONE
 
 

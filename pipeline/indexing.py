@@ -59,7 +59,7 @@ def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> T
     """
     index = open_index(vault, suspect)
     gone, more = [*index.replaced, *index.damaged], False
-    if _is_due(index):
+    if is_due(index):
         fresh, left, covered = _read(vault, index)
         taken = _absorbed(index, len(fresh))
         parts, broken = _whole(taken)
@@ -74,7 +74,8 @@ def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> T
     return Tidied(more, len(index.damaged))
 
 
-def _is_due(index: Index) -> bool:
+def is_due(index: Index) -> bool:
+    """Tells whether tidying would index something, or mend it."""
     fresh = sum(it.index >= 0 for it in index.unindexed)
     is_behind = bool(index.segments) and (index.is_through or index.distance > DISTANCE)
     return fresh >= TAIL or is_behind or bool(index.damaged)

@@ -25,12 +25,13 @@ class Finding:
 
     def __init__(self, vault: Vault, query: Query) -> None:
         self.query, self._vault = query, vault
-        self._index: Index | None = None
+        self.index: Index | None = None
+        """As it was found, once iteration began; damaged segments are added as they turn up."""
 
     @property
     def damaged(self) -> Sequence[InteractionId]:
         """The owners of the segments that could not be read so far."""
-        return list(self._index.damaged) if self._index else []
+        return list(self.index.damaged) if self.index else []
 
     def __iter__(self) -> Iterator[InteractionId]:
         from pipeline.indexreading import newest_first
@@ -38,8 +39,8 @@ class Finding:
 
         if not self.query.phrases:
             return
-        self._index = open_index(self._vault)
-        yield from newest_first(self._vault, self._index, self._one, self._several)
+        self.index = open_index(self._vault)
+        yield from newest_first(self._vault, self.index, self._one, self._several)
 
     def _one(self, it: "Unindexed") -> InteractionId | None:
         from pipeline.indexrow import words_of
