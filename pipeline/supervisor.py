@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 
+from keys.errors import Busy
 from pipeline.errors import PipelineError
 from pipeline.interrupts import interrupts_held
 from pipeline.turn import BEGIN, INTERRUPTED, LEFT, NOW, OVER, READY, RELIEVED, STOP, Work, run
@@ -205,10 +206,11 @@ class _Supervisor:
 
     def _outcome(self) -> int | BaseException | None:
         """Returns what it has all come to, None while it goes on; the next turn begins here."""
-        if self._next and self._next.has_ended:  # it could not take over, and no other could
-            self._failure = self._failure or self._next.failure()
-            self._next = None
-            self._stop()
+        if self._next and self._next.has_ended:  # it could not take over
+            failure, self._next = self._next.failure(), None
+            if not isinstance(failure, Busy):  # of the vault: that passes, and another is made
+                self._failure = self._failure or failure
+                self._stop()
         if not self._now.has_ended:
             return None
         if self._now.outcome != RELIEVED or self._failure:

@@ -199,6 +199,16 @@ def test_where_none_can_follow_the_one_before_ends_in_order(tmp_path: Path) -> N
         assert boss.told[-1][1:] == ["NoAudioDevice", "it is not there any more"]
 
 
+def test_a_vault_that_is_busy_when_another_would_take_over_is_tried_again(tmp_path: Path) -> None:
+    with supervising("follows_when_it_can", tmp_path / "vault") as boss:
+        _, first, *_ = boss.next("began")
+        (boss.vault / "busy").touch()
+        boss.erase()
+        assert boss.next("began")[2:] == [False, "1"]
+        assert not (boss.vault / "busy").exists()
+        assert is_gone_within(first, 1.0)
+
+
 @either
 @pytest.mark.parametrize("name", ["waits", "hangs"])
 def test_a_supervisor_that_is_killed_leaves_no_worker(tmp_path: Path, name: str, how: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from keys.errors import Busy
 from pipeline.errors import NoAudioDevice
 from pipeline.turn import RELIEVED, Turn
 
@@ -60,3 +61,10 @@ def cannot_follow(vault: Path, turn: Turn) -> int:
     if turn.is_first:
         return waits(vault, turn)
     raise NoAudioDevice("it is not there any more")
+
+
+def follows_when_it_can(vault: Path, turn: Turn) -> int:
+    if not turn.is_first and (vault / "busy").exists():
+        (vault / "busy").unlink()
+        raise Busy("another process has held it for 5 s")
+    return waits(vault, turn)
