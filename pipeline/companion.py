@@ -1,8 +1,8 @@
 """The assistant beside a microphone: what it answers is shown, what it is asked to do is done.
 
 Promises that a command about the device (mute, keep, silence) acts at once, that what is due rings
-while somebody listens, and that a vault which another process holds delays neither hearing nor
-speech. Nothing of it is stored here.
+while somebody listens, that a vault which another process holds delays neither hearing nor speech,
+and that nothing of what was said goes to a standard error that is no terminal.
 """
 
 import threading
@@ -34,10 +34,13 @@ class Companion:
         self.assistant = Assistant(vault, is_ringing=lambda: self._bell.is_ringing)
 
     def obey(self, reply: Reply) -> None:
-        """Shows a reply and does what it asks of the device."""
-        if reply.text:
+        """Shows a reply, to a person or a program that reads along, and does what it asks."""
+        if reply.text and self._it.as_json:
+            receipt = str(reply.receipt) if reply.receipt else None
+            self._it.line({"reply": reply.text, "receipt": receipt})
+        elif reply.text and self._is_seen:
             self._it.say(f"[cyan]{safe(reply.text)}[/]")
-        if reply.receipt:
+        if reply.receipt and not self._it.as_json:
             self._it.say(safe(f"receipt: {reply.receipt}"))
         {MUTE: self._muted.set, KEEP: self._keep.set, SILENCE: self._bell.silence}.get(
             reply.effect, _nothing
@@ -52,8 +55,13 @@ class Companion:
         with suppress(Busy), acting(self._vault, wait_s=0):
             self._watch.run_due()
 
+    @property
+    def _is_seen(self) -> bool:
+        """Whether remarks go to a terminal, and not into a log of the system."""
+        return self._it.err.is_terminal
+
     def _ring(self, rung: Rung) -> None:
-        self._it.say(f"[bold]{safe(rung.remark)}[/]")
+        self._it.say(f"[bold]{safe(rung.shown if self._is_seen else rung.remark)}[/]")
         if problem := self._bell.ring(rung.entry.action.what):
             self._it.say(problem)
 

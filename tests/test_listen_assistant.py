@@ -3,6 +3,7 @@
 Blocks of sound are scripted and so are the words; the vault and everything above it are real.
 """
 
+import json
 import threading
 from pathlib import Path
 
@@ -51,9 +52,11 @@ def vault(tmp_path: Path) -> Vault:
     return make(tmp_path)
 
 
-def conversation(vault: Vault | None, *texts: str) -> tuple[list[Heard], Companion]:
+def conversation(
+    vault: Vault | None, *texts: str, as_json: bool = True
+) -> tuple[list[Heard], Companion]:
     muted, keep = threading.Event(), threading.Event()
-    companion = Companion(vault, Terminal(as_json=True), muted, keep)
+    companion = Companion(vault, Terminal(as_json=as_json), muted, keep)
     keeper = InVault(vault) if vault else InMemory()
     script = [block for _ in texts for block in (*voice(0, 1.0), *silence(1.0))]
     request = Request("default", "a prompter", hearer=companion.assistant)
@@ -102,6 +105,18 @@ def test_forgetting_by_voice_says_the_plan_back_and_leaves_no_trace_of_the_reque
         assert list(vault.interactions()) == []
         assert audit(vault).problems == []
     assert not any(before.hex() in path.name for path in vault.sealed.rglob("*"))
+
+
+def test_what_is_answered_goes_to_programs_that_ask_for_it_and_into_no_log(
+    vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conversation(vault, "set a timer for ten minutes", as_json=False)
+    out, err = capsys.readouterr()
+    assert "minutes" not in out + err
+    conversation(vault, "set a timer for ten minutes")
+    out, err = capsys.readouterr()
+    assert "minutes" not in err
+    assert "minutes" in json.loads(out)["reply"]
 
 
 def test_without_a_yes_nothing_is_forgotten(vault: Vault) -> None:
