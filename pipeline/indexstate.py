@@ -7,8 +7,10 @@ written, so that the newest tells which must be here.
 """
 
 import contextlib
+import itertools
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from keys.entry import Entry, SealedEntry
 from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
@@ -29,8 +31,10 @@ from pipeline.indexformat import (
 )
 from pipeline.indexvalues import Place
 from pipeline.lineage import OWN
-from pipeline.vault import Artefact, Vault, is_interaction
+from pipeline.vault import Artefact, Vault, file_name, is_interaction
 
+_NEAR = 8192
+"""So many entries at most lie between the newest segment and the end, unless nobody indexes."""
 _OWN_ENTRIES = 2
 """So many entries the log gets for a segment: they are not looked at again, as they are long."""
 
@@ -119,27 +123,35 @@ def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
     return index
 
 
+def files(vault: Vault) -> dict[InteractionId, Path]:
+    """Returns the file of each segment by its owner, whether it lives or not."""
+    found = {}
+    for name in vault.disk.names(vault.sealed / OWN):
+        if name.endswith(f".{INDEX}"):
+            with contextlib.suppress(ValueError):
+                owner = InteractionId(bytes.fromhex(name.partition(".")[0]))
+                found[owner] = vault.sealed / OWN / name
+    return found
+
+
+def newest_segment(vault: Vault) -> Opened | None:
+    """Opens the segment written last, by the log; None where it would take long to find it."""
+    entries = (entry for _, entry in itertools.islice(vault.log.scan_back(), _NEAR))
+    labels = (it.label for it in entries if isinstance(it, SealedEntry) and it.label.kind == INDEX)
+    label = next((it for it in labels if vault.ring.is_live(it.slot)), None)
+    return Opened(vault, vault.artefact(vault.place(label) / file_name(label))) if label else None
+
+
 def _opened(vault: Vault, damaged: dict[InteractionId, None]) -> Iterator[Opened]:
-    place = vault.sealed / OWN
-    for name in vault.disk.names(place):
-        if not name.endswith(f".{INDEX}"):
-            continue
-        owner = _owner(name)
+    for owner, path in files(vault).items():
         if owner in damaged:
             continue
         try:
-            yield Opened(vault, vault.artefact(place / name))
+            yield Opened(vault, vault.artefact(path))
         except Erased:
             pass  # what a crash has left of one that is gone
         except (Malformed, Tampered, NoSuchSlot, OSError):
-            if owner:
-                damaged[owner] = None
-
-
-def _owner(name: str) -> InteractionId | None:
-    with contextlib.suppress(ValueError):
-        return InteractionId(bytes.fromhex(name.partition(".")[0]))
-    return None
+            damaged[owner] = None
 
 
 def _in_use(vault: Vault, index: Index, opened: Sequence[Opened]) -> tuple[int, tuple[Place, ...]]:
