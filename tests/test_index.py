@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from keys.model import InteractionId
+from keys.sealed import Opener
 from pipeline import history, index, indexing, write
 from pipeline.artefact import AUDIO, INDEX, TRANSCRIPT, Transcript
 from pipeline.audit import audit
@@ -21,7 +22,7 @@ from pipeline.indexstate import open_index
 from pipeline.query import parse, terms
 from pipeline.search import Finding
 from pipeline.session import acting
-from pipeline.vault import Vault
+from pipeline.vault import Artefact, Vault
 from tests.household import clock, forget, make, parts_of, say
 
 WORDS = ["light", "lights", "moon", "doctor's", "blood", "pressure", "Ärztin", "zanzibar", "the"]
@@ -283,3 +284,26 @@ def test_nothing_of_the_index_shows_what_was_said(vault: Vault) -> None:
         shown = repr([state, segment.whole(), segment.text(), rows, finding, finding.query])
     assert "zanzibar" not in shown
     assert "default" not in repr(rows)
+
+
+def test_erasing_opens_no_more_than_it_must(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "FAN", 99)
+    for n in range(6):
+        say(vault, *texts(3, n))
+        tidy(vault)
+    opened = list[InteractionId]()
+    real = vault.open
+
+    def counted(artefact: Artefact) -> Opener:
+        if artefact.kind == INDEX:
+            opened.append(artefact.header.label.interaction)
+        return real(artefact)
+
+    with acting(vault, clock):
+        assert len(vault.owned(INDEX)) == 6
+        oldest = list(vault.interactions())[-1]
+    monkeypatch.setattr(vault, "open", counted)
+    forget(vault, oldest)
+    assert 0 < len(set(opened)) <= 2
+    monkeypatch.undo()
+    assert_exact(vault)
