@@ -34,13 +34,10 @@ class Companion:
         self.assistant = Assistant(vault, is_ringing=lambda: self._bell.is_ringing)
 
     def obey(self, reply: Reply) -> None:
-        """Shows a reply, to a person or a program that reads along, and does what it asks."""
-        if reply.text and self._it.as_json:
-            receipt = str(reply.receipt) if reply.receipt else None
-            self._it.line({"reply": reply.text, "receipt": receipt})
-        elif reply.text and self._is_seen:
+        """Shows a reply to whoever sits before a terminal, and does what it asks of the device."""
+        if reply.text and self._is_seen:
             self._it.say(f"[cyan]{safe(reply.text)}[/]")
-        if reply.receipt and not self._it.as_json:
+        if reply.receipt:
             self._it.say(safe(f"receipt: {reply.receipt}"))
         {MUTE: self._muted.set, KEEP: self._keep.set, SILENCE: self._bell.silence}.get(
             reply.effect, _nothing
