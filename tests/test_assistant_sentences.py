@@ -188,6 +188,25 @@ def test_each_intent_in_several_phrasings(name: str, text: str) -> None:
     assert understood.name == name
 
 
+@pytest.mark.parametrize(
+    ("heard", "name"),
+    [
+        ("say it an egg timer for five minutes", "timer-set"),
+        ("said an egg timer for five minutes", "timer-set"),
+        ("how long his left on the timer", "timer-left"),
+        ("conceal the timer", "timer-cancel"),
+        ("say it and alarm for every weekday at seven", "alarm-set"),
+        ("add milk and bread do the shopping list", "item-add"),
+        ("i need ride to the airport at four in the afternoon", "ride-book"),
+    ],
+)
+def test_what_a_small_model_makes_of_some_commands(heard: str, name: str) -> None:
+    """Each was heard so by Vosk, of flite's voices."""
+    understood = understand(heard)
+    assert understood is not None
+    assert understood.name == name
+
+
 def test_every_intent_there_is_has_been_said() -> None:
     assert set(sentences().sorts) == {*UNDERSTOOD, "silence"}
 
@@ -265,6 +284,8 @@ tomorrow
 in ten minutes
 at the meeting on monday we said nothing
 she put a ring on it on friday
+he said a prayer at seven
+she sat a while at five
 """.strip().splitlines()
 
 
