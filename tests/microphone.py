@@ -149,8 +149,8 @@ class Ear:
 
     def said(self, number: int) -> tuple[float, dict[str, Any]]:
         """Returns the line of utterance `number` from 0, and when it came."""
-        at_s = self._wait(self.out, lambda _: True, number + 1)
-        return at_s, json.loads(self.out[number][1])
+        at_s = self._wait(self.out, _is_utterance, number + 1)
+        return at_s, json.loads([line for _, line in self.out if _is_utterance(line)][number])
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         os.killpg(self.process.pid, how)
@@ -167,6 +167,10 @@ class Ear:
                 return found[times - 1]
             time.sleep(0.01)
         raise AssertionError(f"never came; there was: {self.err}, {len(self.out)} lines")
+
+
+def _is_utterance(line: str) -> bool:
+    return "text" in json.loads(line)  # an answer, or a ring, has none
 
 
 @contextlib.contextmanager
