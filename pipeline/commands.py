@@ -96,10 +96,13 @@ def search(options: Namespace) -> int:
     with acting(vault):
         finding = Finding(vault, parse(typed))
         found = looking.found(vault, finding, options.limit)
+        is_due = finding.index is not None and indexing.is_due(finding.index)
+        damaged = finding.damaged
+        finding.close()
     views.rows(it, found, finding.query)
     views.unreadable(it, vault.unreadable)
-    if finding.index and indexing.is_due(finding.index):  # while nobody waits any more
-        views.mended(it, indexing.keep_up(vault, now, finding.damaged))
+    if is_due:  # while nobody waits any more
+        views.mended(it, indexing.keep_up(vault, now, damaged))
     return DONE
 
 

@@ -33,6 +33,10 @@ class Finding:
         """The owners of the segments that could not be read so far."""
         return list(self.index.damaged) if self.index else []
 
+    def close(self) -> None:
+        """Lets go of the segments, whose keys may be destroyed next."""
+        self.index = None
+
     def __iter__(self) -> Iterator[InteractionId]:
         from pipeline.indexreading import newest_first
         from pipeline.indexstate import open_index
