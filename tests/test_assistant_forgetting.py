@@ -330,6 +330,13 @@ def test_agenda_tells_what_to_keep_and_what_to_forget(shell: Shell) -> None:
     assert (record["kind"], record["label"], record["next"]) == ("record", "work", row["next"])
 
 
+def test_with_limits_set_all_of_a_sentence_is_sealed(shell: Shell) -> None:
+    """Of several parts of one kind none is lost on the way through what is stored of a profile."""
+    shell.json("retention", "set", "--words", "7d")
+    shell("ask", stdin="add milk and bread and butter to the shopping list\n")
+    assert sorted(row["label"] for row in shell.json("agenda")) == ["bread", "butter", "milk"]
+
+
 def test_on_a_terminal_it_asks_and_an_empty_line_ends_it(shell: Shell) -> None:
     code, screen = shell.on_a_terminal(
         "ask", answers=[("say:", "add milk to the shopping list\r"), ("milk.", "\r")]
