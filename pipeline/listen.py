@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.errors import Erased
-from keys.model import InteractionId
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
-from pipeline.assistant.derived import Derived, Hearer, Reply
-from pipeline.capture import Back, Block, Gone, Source
+from pipeline.assistant.derived import Derived, Hearer
+from pipeline.capture import Block, Gone, Source
 from pipeline.hear import SpeechProbability
+from pipeline.heard import Asleep, Dropped, Heard, Left, Partial, Replied, Said, Sound, Woken
 from pipeline.model import RATE_HZ, Utterance, Word
 from pipeline.recognise import LiveRecogniser
 from pipeline.relief import Baton
@@ -34,67 +34,6 @@ _PRE_ROLL = {False: RATE_HZ // 2, True: 2 * RATE_HZ}  # samples; True: a wake wo
 _FIRST = Baton()
 
 Wall = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Sound:
-    """The block that was just heard, for a level meter, and whether somebody speaks."""
-
-    pcm: NDArray[np.int16]
-    speaking: bool
-    lost_ms: int
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Partial:
-    """The words of the utterance under way so far."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Said:
-    """An utterance that has become an interaction, or with no id, one that is in memory alone."""
-
-    interaction: InteractionId | None
-    source: str
-    seconds: float
-    text: str
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Replied:
-    """What the assistant says to an utterance, and what is to be done; often nothing."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """An utterance that left nothing, and why."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """The wake word was said: what follows is heard, and only that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asleep:
-    """Nothing is heard until the wake word is said (again)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """The last event of a turn that was over: what the next listener has to know."""
-
-    baton: Baton
-
-
-Heard = Sound | Partial | Said | Replied | Dropped | Woken | Asleep | Left | Gone | Back
 
 
 @dataclass(frozen=True, slots=True)

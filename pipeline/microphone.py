@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pipeline import devices as sound
+from pipeline import heard, models, places, retention, supervisor
 from pipeline import listen as hearing
-from pipeline import models, places, retention, supervisor
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.capture import Back, Gone
 from pipeline.companion import Companion
@@ -111,9 +111,9 @@ def _listen(
         for event in hearing.listen(
             *(source, keeper, recogniser, detector, request), is_over=turn.over.is_set, baton=baton
         ):
-            left = event.baton if isinstance(event, hearing.Left) else None
+            left = event.baton if isinstance(event, heard.Left) else None
             display.show(event, source.name)
-            if isinstance(event, hearing.Replied):
+            if isinstance(event, heard.Replied):
                 companion.obey(event.reply)
             companion.look()
             if isinstance(keeper, InMemory) and keys.take_keep():
@@ -246,25 +246,25 @@ class _Display:
         if self.live:
             self.live.stop()
 
-    def show(self, event: hearing.Heard, source: str) -> None:
-        if isinstance(event, hearing.Sound):
+    def show(self, event: heard.Heard, source: str) -> None:
+        if isinstance(event, heard.Sound):
             self._sound(event, source)
-        elif isinstance(event, hearing.Partial):
+        elif isinstance(event, heard.Partial):
             self.partial = event.text
-        elif isinstance(event, hearing.Said):
+        elif isinstance(event, heard.Said):
             self.partial = ""
             _said(self.it, event)
-        elif isinstance(event, hearing.Dropped):
+        elif isinstance(event, heard.Dropped):
             self.partial = ""
             if "forgotten" in event.why:
                 self.it.say(event.why)
-        elif isinstance(event, hearing.Woken | hearing.Asleep):
-            self.partial, self.asleep = "", isinstance(event, hearing.Asleep)
+        elif isinstance(event, heard.Woken | heard.Asleep):
+            self.partial, self.asleep = "", isinstance(event, heard.Asleep)
         elif isinstance(event, Gone | Back):
             self._away(event)
-        self._draw(at_once=not isinstance(event, hearing.Sound))
+        self._draw(at_once=not isinstance(event, heard.Sound))
 
-    def _sound(self, event: hearing.Sound, source: str) -> None:
+    def _sound(self, event: heard.Sound, source: str) -> None:
         if not self.named:
             self.named = True
             self.it.say(f"listening to {safe(source)}; Ctrl-C ends")
@@ -293,7 +293,7 @@ class _Display:
         return f"{self.state} {self.level} {safe(self.partial[-width:])}"
 
 
-def _said(it: Terminal, event: hearing.Said) -> None:
+def _said(it: Terminal, event: heard.Said) -> None:
     interaction = event.interaction.hex() if event.interaction else None
     if it.as_json:
         it.line(

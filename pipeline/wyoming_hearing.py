@@ -19,7 +19,8 @@ from pipeline.capture import Source
 from pipeline.disclosures import disclose
 from pipeline.errors import Refused
 from pipeline.hear import SpeechProbability
-from pipeline.listen import Request, Said, listen
+from pipeline.heard import Said
+from pipeline.listen import Request, listen
 from pipeline.recognise import LiveRecogniser
 from pipeline.safekeeping import InMemory, InVault, Keeper
 from pipeline.segment import Endpointing

@@ -16,7 +16,8 @@ from keys.errors import Erased
 from keys.model import InteractionId
 from pipeline.artefact import AUDIO, Meta, decode_audio
 from pipeline.capture import Block, Event
-from pipeline.listen import LIVE, Left, Request, listen
+from pipeline.heard import Left
+from pipeline.listen import LIVE, Request, listen
 from pipeline.model import RATE_HZ, Word
 from pipeline.relief import Relief
 from pipeline.segment import CHUNK_SAMPLES, Endpointing

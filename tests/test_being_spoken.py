@@ -10,8 +10,8 @@ from keys.errors import Erased
 from pipeline import history, write
 from pipeline.errors import NotFound
 from pipeline.forgetting import carry_out, propose
+from pipeline.heard import Dropped, Heard
 from pipeline.history import Filter
-from pipeline.listen import Dropped, Heard
 from pipeline.plan import plan_ids
 from pipeline.safekeeping import InVault
 from pipeline.select import Selection, select, unknown_yet

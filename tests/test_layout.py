@@ -13,13 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = """
-pipeline.cli pipeline.web
+pipeline.cli
 pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
 pipeline.commands
 pipeline.demo
 pipeline.microphone
 pipeline.companion pipeline.serve
+pipeline.web.door
+pipeline.web.pages
+pipeline.web.erasing pipeline.web.holding
+pipeline.web.looking
+pipeline.web.asked
+pipeline.web.house
+pipeline.web.acts pipeline.web.views pipeline.web.drawing
 pipeline.wyoming_door
 pipeline.wyoming
 pipeline.wyoming_connection
@@ -34,6 +41,7 @@ pipeline.assistant.respond
 pipeline.assistant.forget
 pipeline.forgetting
 pipeline.ingest pipeline.listen pipeline.completing pipeline.select
+pipeline.heard
 pipeline.safekeeping
 pipeline.history pipeline.indexing pipeline.keep
 pipeline.skills.use pipeline.skills.again
@@ -85,10 +93,13 @@ pipeline.skills.child
 pipeline.skills.configuration
 pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
+pipeline.configuration
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
+pipeline.web.sound
 pipeline.model
+pipeline.web.guard
 pipeline.cli_skills
-pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant
+pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant pipeline.web
 keys.verify
 keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments

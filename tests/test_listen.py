@@ -22,18 +22,8 @@ from pipeline.audit import audit
 from pipeline.capture import Back, Block, Event, Gone
 from pipeline.completing import complete
 from pipeline.errors import NotFound
-from pipeline.listen import (
-    LIVE,
-    Asleep,
-    Dropped,
-    Heard,
-    Partial,
-    Request,
-    Said,
-    Sound,
-    Woken,
-    listen,
-)
+from pipeline.heard import Asleep, Dropped, Heard, Partial, Said, Sound, Woken
+from pipeline.listen import LIVE, Request, listen
 from pipeline.model import RATE_HZ, Word
 from pipeline.recognise import OnPartial
 from pipeline.safekeeping import InMemory, InVault, Keeper

