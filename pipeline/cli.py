@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from pipeline import configuration
 from pipeline.cli_assistant import add_assistant
 from pipeline.cli_skills import add_skills
 from pipeline.cli_terms import add_terms
@@ -53,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _keep_quiet()
     _write_whatever_comes()
     try:
-        options = parser().parse_args(argv)
-        code = _run(options)
+        code = _run(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("\nanechoic: stopped; what was complete is kept\n")
@@ -91,8 +91,9 @@ def _write_whatever_comes() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(argv: Sequence[str] | None) -> int:
     try:
+        options = configuration.parse(parser(), argv)
         from pipeline import machine
 
         machine.harden()
