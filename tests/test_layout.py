@@ -94,7 +94,6 @@ pipeline.skills.configuration
 pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.configuration
-pipeline.configuration
 pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.web.sound
 pipeline.model
