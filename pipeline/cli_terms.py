@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+WEB = "127.0.0.1:7532"
 _D = "30m, 1h, 7d, 2w, 1y, forever or none"
 
 Add = Callable[[Any, str, str], argparse.ArgumentParser]
@@ -22,6 +23,8 @@ def add_terms(commands: Any, add: Add) -> None:  # noqa: ANN401 - argparse has n
 
 def _add_serve(commands: Any, add: Add) -> None:  # noqa: ANN401
     it = add(commands, "serve", "do what is to be done when nobody runs a command, until Ctrl-C")
+    web = "a page for your browser, at an address of this machine (default 127.0.0.1:7532)"
+    it.add_argument("--web", nargs="?", const=WEB, metavar="HOST:PORT", help=web)
     wyoming = "speech-to-text for Home Assistant at an address such as tcp://127.0.0.1:10300"
     it.add_argument("--wyoming", metavar="URI", help=wyoming)
     it.add_argument("--announce", action="store_true", help="tell the local network of it")

@@ -9,10 +9,10 @@ merging in `pipeline/indexing.py`, erasing in `pipeline/indexrebuild.py`, the by
 
 from collections.abc import Iterator
 
-from pipeline.indexvalues import ALL, Row, Which, us_of
+from pipeline.indexvalues import ALL, Census, Row, Which, us_of
 from pipeline.vault import Vault
 
-__all__ = ["ALL", "Row", "Which", "rows", "us_of"]
+__all__ = ["ALL", "Census", "Row", "Which", "census", "rows", "us_of"]
 
 
 def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
@@ -23,3 +23,10 @@ def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
     from pipeline import indexreading
 
     return indexreading.rows(vault, which)
+
+
+def census(vault: Vault) -> Census:
+    """Returns how many interactions live, and whose they are."""
+    from pipeline import indexreading
+
+    return indexreading.census(vault)

@@ -4,6 +4,7 @@ Promises that no living interaction is passed over, whatever has become of a seg
 comes twice. Nothing is read before it is its turn.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from keys.model import ArtefactId, InteractionId, Slot
 from pipeline.indexformat import Members
 from pipeline.indexrow import row_of
 from pipeline.indexstate import Index, Opened, Unindexed, look_through, open_index
-from pipeline.indexvalues import NEVER, UNKNOWN, Row, Which
+from pipeline.indexvalues import ALL, NEVER, UNKNOWN, Census, Row, Which
 from pipeline.vault import Vault
 
 _T = TypeVar("_T")
@@ -26,13 +27,28 @@ def rows(vault: Vault, which: Which) -> Iterator[Row]:
     """Yields what is known of the living interactions that are meant, newest first."""
 
     def one(it: Unindexed) -> Row | None:
-        row = row_of(vault, it.interaction)
+        row = row_of(vault, it.interaction) if which.reaches(it.slot) else None
         return row if row and which.takes(row) else None
 
     def several(segment: Opened) -> list[tuple[int, Row]]:
+        if not which.reaches(segment.head.first):
+            return []
         return [(row.slot, row) for row in _chosen(segment, which)]
 
     return newest_first(vault, open_index(vault), one, several)
+
+
+def census(vault: Vault) -> Census:
+    """Counts the living interactions and names their profiles, without reading them one by one."""
+    index = open_index(vault)
+    with contextlib.suppress(Malformed, Tampered):
+        others = [row for it in index.unindexed if (row := row_of(vault, it.interaction))]
+        named = {name for it in index.segments for name in it.profiles()}
+        profiles = named | {row.profile for row in others}
+        indexed = sum(it.head.members for it in index.segments)
+        return Census(indexed + len(others), tuple(sorted(profiles)))
+    found = list(rows(vault, ALL))  # which does without what is damaged
+    return Census(len(found), tuple(sorted({row.profile for row in found})))
 
 
 def newest_first(
@@ -97,6 +113,8 @@ def _meant(which: Which, members: Members, profiles: Sequence[str]) -> NDArray[n
     if which.profile is not None:
         number = profiles.index(which.profile) if which.profile in profiles else len(profiles)
         mask &= members["profile"] == number
+    if which.below is not None:
+        mask &= members["slot"] < which.below
     return mask
 
 

@@ -47,11 +47,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which rows are meant: heard from `since_us` on, before `until_us`, by a profile."""
+    """Which rows are meant: heard from `since_us` on, before `until_us`, by a profile.
+
+    With `below` only those whose words have a slot before it: what comes after a page of a list.
+    """
 
     since_us: int | None = None
     until_us: int | None = None
     profile: str | None = None
+    below: int | None = None
 
     def takes(self, row: Row) -> bool:
         """Tells whether a row is meant."""
@@ -59,10 +63,22 @@ class Which:
         is_in = (since is None or row.started_us >= since) and (
             until is None or row.started_us < until
         )
-        return is_in and self.profile in {None, row.profile}
+        return is_in and self.profile in {None, row.profile} and self.reaches(row.slot)
+
+    def reaches(self, slot: int) -> bool:
+        """Tells whether something of this slot, or from it on downwards, can be meant."""
+        return self.below is None or slot < self.below
 
 
 ALL = Which()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Census:
+    """How many interactions there are, and of which profiles, in order."""
+
+    interactions: int
+    profiles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

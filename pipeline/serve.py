@@ -22,6 +22,7 @@ from pipeline import retention as retaining
 from pipeline.assistant.bell import Bell
 from pipeline.assistant.watch import Watch
 from pipeline.erase import Clock
+from pipeline.errors import Refused
 from pipeline.indexing import tidy
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
@@ -32,6 +33,7 @@ from pipeline.vault import Vault
 from pipeline.wyoming_address import address_of, announced, warning
 
 if TYPE_CHECKING:
+    from pipeline.web.door import Door as WebDoor
     from pipeline.wyoming_door import Door
 
 DONE = 0
@@ -82,7 +84,8 @@ def serve(options: Namespace) -> int:
     """Does what is to be done, until Ctrl-C."""
     it = Terminal(as_json=options.json)
     wyoming = _wyoming(options, it) if options.wyoming else None
-    work = partial(_work, options, asked_before(options), wyoming)
+    web = _web(options, it) if options.web else None
+    work = partial(_work, options, asked_before(options), wyoming, web)
     it.say("at work: what falls due is erased within a minute; Ctrl-C ends")
     is_forked = supervisor.CAN_FORK and (wyoming is None or wyoming.shared is not None)
     with announced(wyoming.listening) if wyoming and options.announce else nullcontext():
@@ -100,12 +103,38 @@ def _wyoming(options: Namespace, it: Terminal) -> "Door":
     return found
 
 
-def _work(options: Namespace, ask: AskPassphrase | None, wyoming: "Door | None", turn: Turn) -> int:
+def _web(options: Namespace, it: Terminal) -> "WebDoor":
+    try:
+        from pipeline.web.door import door, warning
+    except ModuleNotFoundError as error:
+        raise Refused(
+            "the page needs what is not installed: pip install 'anechoic[web]'"
+        ) from error
+    found = door(options.web)
+    it.exact_remark(f"the page: {found.link} (good for one browser)")
+    if problem := warning(found):
+        it.problem(problem)
+    return found
+
+
+def _work(
+    options: Namespace,
+    ask: AskPassphrase | None,
+    wyoming: "Door | None",
+    web: "WebDoor | None",
+    turn: Turn,
+) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it, ask)
-    again = None if options.ephemeral else partial(the_vault, options, it, ask)
+    again = partial(the_vault, options, it, ask)
     bell = Bell()
-    with wyoming.opened(again, it.problem) if wyoming else nullcontext(threading.Event()) as failed:
+    with contextlib.ExitStack() as doors:
+        failed = list[threading.Event]()
+        if wyoming:
+            hearing = wyoming.opened(None if options.ephemeral else again, it.problem)
+            failed.append(doors.enter_context(hearing))
+        if web:
+            failed.append(doors.enter_context(web.opened(again, it.exact_remark)))
         turn.ready()
         while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
             pass
@@ -117,10 +146,10 @@ def _work(options: Namespace, ask: AskPassphrase | None, wyoming: "Door | None",
     return RELIEVED
 
 
-def _ends(turn: Turn, failed: threading.Event, bell: Bell) -> bool:
+def _ends(turn: Turn, failed: Sequence[threading.Event], bell: Bell) -> bool:
     """Tells whether the worker's time has come; what rings is not cut off by the next one."""
     is_relieved = turn.over.is_set() and not bell.is_ringing
-    return turn.stop.is_set() or failed.is_set() or is_relieved
+    return turn.stop.is_set() or any(it.is_set() for it in failed) or is_relieved
 
 
 def attend(

@@ -88,6 +88,10 @@ class Terminal:
         """Writes a remark to standard error; square brackets are style."""
         self.err.print(markup)
 
+    def exact_remark(self, text: str) -> None:
+        """Writes a remark that is not folded, because somebody will copy it: a link."""
+        self.err.print(safe(text), soft_wrap=True)
+
     def say_item(self, head: str, body: str) -> None:
         """Writes a remark whose body folds under itself and not under its head."""
         _item(self.err, head, body)

@@ -1,0 +1,197 @@
+"""What the page asks of a vault: values for its templates, made by the acts of the layers below.
+
+Every function expects the vault to be held. Showing content is logged as a read `by page`, as any
+door does it. Nothing here knows of HTTP.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+
+from keys.attested import Trust
+from keys.entry import ErasedEntry
+from keys.errors import Erased, Malformed
+from keys.model import ID_SIZE, InteractionId
+from keys.outcome import Outcome, verify_files
+from keys.receipt import PENDING
+from keys.sealed import HEADER_SIZE, parse_header
+from pipeline import confirm, history, index, logkey, share
+from pipeline.artefact import AUDIO
+from pipeline.assistant.agenda import Agenda
+from pipeline.assistant.entries import Entry
+from pipeline.assistant.here import now as here_and_now
+from pipeline.audit import Ledger, ledger_of
+from pipeline.errors import NotFound
+from pipeline.index import Census, Which
+from pipeline.vault import Vault
+from pipeline.web.sound import peaks, wav
+
+PAGE = 40
+"""Interactions to a page."""
+SOUND, WORDS = "sound", "words"
+"""What can live of an interaction."""
+_READS_A_LINE = 64
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Timeline:
+    """A page of interactions, newest first, and where the next one begins."""
+
+    rows: tuple[history.Row, ...]
+    older: int | None
+    """The slot that the next page begins below; None where this is the last."""
+    census: Census
+
+
+def timeline(vault: Vault, which: Which) -> Timeline:
+    """Returns one page; reads the words of what it shows and nothing else."""
+    ahead = list(islice(index.rows(vault, which), PAGE + 1))
+    shown = history.some(vault, [row.interaction for row in ahead[:PAGE]], "page")
+    older = ahead[PAGE - 1].slot if len(ahead) > PAGE else None
+    return Timeline(tuple(shown), older, index.census(vault))
+
+
+def found(vault: Vault, words: str, limit: int = 100) -> tuple[history.Row, ...]:
+    """Returns where words were said, the newest, logged as read."""
+    rows = tuple(islice(history.matching(vault, [words]), limit))
+    _note(vault, [row.interaction for row in rows])
+    return rows
+
+
+def sound_of(vault: Vault, text: str) -> bytes:
+    """Returns the audio of an interaction as WAV; raises `Erased`, `NotFound`."""
+    interaction = vault.resolve(text)
+    pcm = share.audio(vault, interaction)
+    _note(vault, [interaction])
+    return wav(pcm)
+
+
+def outline_of(vault: Vault, text: str) -> list[int] | None:
+    """Returns the outline of a waveform, None where there is no sound (any more).
+
+    It is asked for by a page that shows the interaction, and is part of that reading.
+    """
+    try:
+        return peaks(share.audio(vault, vault.resolve(text)))
+    except (Erased, NotFound):
+        return None
+
+
+def living(vault: Vault, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what lives of each of these, without those of which nothing does."""
+    found = {text: _lives(vault, text) for text in ids}
+    return {text: lives for text, lives in found.items() if lives}
+
+
+def _lives(vault: Vault, text: str) -> list[str]:
+    try:
+        interaction = InteractionId(bytes.fromhex(text))
+    except ValueError:
+        return []
+    if len(interaction) != ID_SIZE or interaction.hex() != text:
+        return []
+    files = (it for it in vault.artefacts(interaction) if vault.is_live(it))
+    return sorted({SOUND if it.kind == AUDIO else WORDS for it in files})
+
+
+def open_entries(vault: Vault) -> list[Entry]:
+    """Returns what is open on the agenda, the next first, logged as read."""
+    entries = [it for it in Agenda(vault).entries() if it.is_current(here_and_now())]
+    _note(vault, list(dict.fromkeys(it.owner for it in entries)))
+    return sorted(entries, key=_when)
+
+
+def _when(it: Entry) -> float:
+    at: datetime | None = it.ahead(here_and_now()) or it.action.moment
+    return at.timestamp() if at else 0.0
+
+
+def _note(vault: Vault, interactions: Sequence[InteractionId]) -> None:
+    for start in range(0, len(interactions), _READS_A_LINE):
+        vault.note_read("page", interactions[start : start + _READS_A_LINE])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt of this vault as it verifies now, and what a pending one waits for."""
+
+    plan: str
+    outcome: Outcome
+    waits_for: tuple[str, ...]
+
+
+def receipts(vault: Vault, before: int | None, number: int) -> tuple[list[Receipt], int | None]:
+    """Returns some receipts, newest first, and the log entry that the next ones are before."""
+    plans = list(islice(_plans(vault, before), number + 1))
+    older = plans[number - 1][0] if len(plans) > number else None
+    return [receipt(vault, plan) for _, plan in plans[:number]], older
+
+
+def receipt(vault: Vault, plan: str) -> Receipt:
+    """Verifies one receipt of this vault; raises `NotFound`."""
+    path = vault.receipts / f"{plan}{confirm.RECEIPT}"
+    if vault.disk.size(path) is None:
+        raise NotFound("there is no receipt of that number in this vault")
+    outcome = verify_files([path], Trust(logkey.keys(vault)))[0]
+    it = outcome.verified
+    waits = confirm.still_waits_for(vault, it.statement) if it and _is_pending(outcome) else []
+    return Receipt(plan, outcome, tuple(waits))
+
+
+def _is_pending(outcome: Outcome) -> bool:
+    return outcome.verdict == PENDING
+
+
+def _plans(vault: Vault, before: int | None) -> Iterator[tuple[int, str]]:
+    for position, entry in vault.log.scan_back():
+        if isinstance(entry, ErasedEntry) and (before is None or position < before):
+            yield position, entry.plan.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a sealed file in somebody's copy."""
+
+    state: str
+    kind: str
+    interaction: str
+    plan: str = ""
+    """The receipt that says so, where there is one."""
+
+
+class Judge:
+    """Tells of headers of sealed files in any copy whether they are live, erased or unknown."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._ledger: Ledger = ledger_of(vault)
+        self._plans = dict[str, str]()
+        for plan in self._ledger.erasures:
+            self._learn(vault, plan)
+
+    def _learn(self, vault: Vault, plan: str) -> None:
+        try:
+            verified = receipt(vault, plan).outcome.verified
+        except NotFound:  # the audit names it
+            return
+        if verified:
+            self._plans |= dict.fromkeys(verified.statement.headers, plan)
+
+    def judge(self, vault: Vault, header: bytes) -> Judged:
+        """Judges the first bytes of a file."""
+        try:
+            it = parse_header(header[:HEADER_SIZE])
+        except Malformed:
+            return Judged("unknown", "", "")
+        label = it.label
+        found = Judged("unknown", label.kind, label.interaction.hex())
+        if self._ledger.files.get(it.hash) != label or label.vault != vault.id:
+            return found
+        if vault.ring.is_live(label.slot):
+            return replace(found, state="live")
+        return replace(found, state="erased", plan=self._plans.get(it.hash.hex(), ""))
+
+
+def short(interaction: InteractionId) -> str:
+    """Returns the start of an id, as people see it."""
+    return interaction.hex()[:8]

@@ -1,0 +1,149 @@
+"""Who may come in, and what every answer says: the one gate in front of the page.
+
+Promises that a request is answered only under a name that this server goes by (so that a foreign
+name pointed at it gets nothing), that only who has followed a link from the terminal is let in,
+that nothing changes at the wish of another site, and that no browser stores, frames, sniffs or
+sends on what was spoken. Content-free itself: it looks at headers alone.
+"""
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from hashlib import sha256
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from multiprocessing import Value
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "anechoic"
+CSRF_HEADER, CSRF_FIELD = "x-anechoic-csrf", "csrf"
+OPEN_PATHS = ("/enter", "/static/")
+"""What is there for everybody: the door, and files in which nothing of a vault is."""
+_SAFE_METHODS = {"GET", "HEAD"}
+_OURS = {"none", "same-origin"}
+"""Who asks, by the browser's word: the user, or a page of ours. Another port is another site."""
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Anechoic</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/style.css">
+<main><div class="empty"><p><img src="/static/icon.svg" alt="" width="56" height="56"></p>
+<p class="big">Not here</p><p role="alert">{why}.</p></div></main>
+</html>
+"""
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",  # with none, our own forms would not say whose they are
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """What lets people in; made before any worker, and shared by all of them.
+
+    Each link is good once: the number of the next one is in memory that the workers share.
+    """
+
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    used: Any = field(default_factory=lambda: Value("L", 0))
+
+    @property
+    def cookie(self) -> str:
+        """What a browser shows that has come in by a link."""
+        return self._derive("cookie")
+
+    @property
+    def csrf(self) -> str:
+        """What a form of our own pages carries, and no other site can know."""
+        return self._derive("csrf")
+
+    @property
+    def ticket(self) -> str:
+        """What the next link carries."""
+        return self._derive(f"ticket {self.used.value}")
+
+    def take(self, ticket: str) -> bool:
+        """Tells whether a ticket is the one that is good now; from then on it is not."""
+        with self.used.get_lock():
+            is_good = is_same(ticket, self.ticket)
+            self.used.value += is_good
+            return is_good
+
+    def _derive(self, what: str) -> str:
+        return hmac.new(self.key, what.encode(), sha256).hexdigest()
+
+
+def is_same(shown: str, secret: str) -> bool:
+    """Compares without telling by its time how much of it was right."""
+    return hmac.compare_digest(shown.encode(errors="replace"), secret.encode())
+
+
+class Guard:
+    """Wraps the page: refuses what may not come in, and dresses every answer."""
+
+    def __init__(self, app: ASGIApp, known: Secrets, names: frozenset[str]) -> None:
+        self._app, self._known, self._names = app, known, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        answer = self._refusal(scope, headers)
+        await (answer or self._app)(scope, receive, _dressed(send))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        if headers.get("host", "") not in self._names:
+            return _no(421, "this server does not go by that name")
+        if scope["method"] not in _SAFE_METHODS and not self._is_ours(headers):
+            return _no(403, "that was asked for from another site")
+        if scope["path"].startswith(OPEN_PATHS):
+            return None
+        if headers.get("sec-fetch-site", "none") not in _OURS:
+            return _no(403, "that was asked for from another site")
+        if not self._has_cookie(headers):
+            return _no(401, "open the link that “anechoic serve” shows in its terminal")
+        return None
+
+    def _is_ours(self, headers: Headers) -> bool:
+        """Tells whether a page of ours asks for a change; a browser always says who does."""
+        origin = headers.get("origin", "")
+        is_from_here = headers.get("sec-fetch-site", "same-origin") == "same-origin"
+        return is_from_here and origin in {f"http://{name}" for name in self._names}
+
+    def _has_cookie(self, headers: Headers) -> bool:
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return found is not None and is_same(found.value, self._known.cookie)
+
+
+def _no(status: int, why: str) -> Response:
+    return HTMLResponse(_PAGE.format(why=escape(why[:1].upper() + why[1:])), status)
+
+
+def _dressed(send: Send) -> Send:
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = [(k, v) for k, v in message["headers"] if k.decode("latin-1") not in HEADERS]
+            fixed = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+            message = {**message, "headers": [*own, *fixed]}
+        await send(message)
+
+    return dressed

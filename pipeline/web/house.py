@@ -1,0 +1,116 @@
+"""The vault behind the page: one request at a time, under its lock, from whichever thread.
+
+Promises that no two requests use the vault at once, that a vault which another process holds is
+waited for and told of, and that whoever watches learns within a second that something was heard or
+erased, and no more than that. What it remembers between requests goes with its worker.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from keys.errors import Busy
+from pipeline.artefact import TRANSCRIPT
+from pipeline.forgetting import Proposal
+from pipeline.session import acting
+from pipeline.vault import Vault
+from pipeline.web.acts import Judge
+
+HEARD, ERASED = "heard", "erased"
+_LOOK_S = 0.5
+_QUIET_LOOKS = 20
+_MOST_WATCHERS = 16
+_MOST_PROPOSALS = 8
+
+
+@dataclass(slots=True, repr=False)
+class Memory:
+    """What was proposed and not decided yet, without its words; and who judges copies."""
+
+    proposals: OrderedDict[str, Proposal] = field(default_factory=OrderedDict)
+    judge: Judge | None = None
+    at: tuple[int, int] = (0, 0)
+
+    def propose(self, it: Proposal) -> None:
+        """Remembers a proposal until it is taken, or some others were made since."""
+        self.proposals[it.plan.id.hex()] = replace(it, rows=(), keepable=())
+        while len(self.proposals) > _MOST_PROPOSALS:
+            self.proposals.popitem(last=False)
+
+    def take(self, plan: str) -> Proposal | None:
+        """Returns a proposal once; None where it is not known (any more)."""
+        return self.proposals.pop(plan, None)
+
+    def judging(self, vault: Vault) -> Judge:
+        """Returns a judge of copies who knows the vault as it is now."""
+        at = vault.log.size, vault.ring.epoch
+        if self.judge is None or self.at != at:
+            self.judge, self.at = Judge(vault), at
+        return self.judge
+
+
+class House:
+    """A vault that is opened with the first request."""
+
+    def __init__(self, open_vault: Callable[[], Vault], on_enter: Callable[[], None]) -> None:
+        self._open = open_vault
+        self._vault: Vault | None = None
+        self.on_enter = on_enter
+        """Called when a link was used: the next one can be shown."""
+        self.memory = Memory()
+        self._lock, self._closed, self._watchers = threading.Lock(), threading.Event(), 0
+
+    @contextmanager
+    def acting(self) -> Iterator[Vault]:
+        """Holds the vault for one request; raises `Busy`."""
+        with self._lock:
+            self._vault = self._vault or self._open()
+            with acting(self._vault):
+                yield self._vault
+
+    def close(self) -> None:
+        """Ends what watches: the worker's turn is over."""
+        self._closed.set()
+
+    def entries(self) -> Path:
+        """Returns where the log grows; raises `Busy` where too many watch it already."""
+        with self.acting() as vault:
+            if self._watchers >= _MOST_WATCHERS:
+                raise Busy(f"{self._watchers} pages are open at once already; close one of them")
+            return vault.directory / "log" / "entries"
+
+    async def changes(self, entries: Path) -> AsyncIterator[str]:
+        """Yields `heard` and `erased` as the log grows, and nothing now and then, until closed."""
+        self._watchers += 1
+        try:
+            end, quiet = _size(entries), 0
+            yield ""
+            while not self._closed.is_set():
+                await asyncio.sleep(_LOOK_S)
+                news, end = _news(entries, end)
+                quiet += 1
+                for it in news or [""] * (quiet % _QUIET_LOOKS == 0):
+                    yield it
+        finally:
+            self._watchers -= 1
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _news(entries: Path, end: int) -> tuple[list[str], int]:
+    """Returns what the log's lines behind `end` tell of, and where the last whole one ends."""
+    if _size(entries) <= end:
+        return [], end
+    with open(entries, "rb") as log:
+        log.seek(end)
+        lines = log.read().rpartition(b"\n")[0]
+    words = [it.split(b" ") for it in lines.splitlines()]
+    is_heard = any(it[1:2] == [b"seal"] and it[4:5] == [TRANSCRIPT.encode()] for it in words)
+    is_erased = any(it[1:2] == [b"erase"] for it in words)
+    return [ERASED] * is_erased + [HEARD] * is_heard, end + len(lines) + bool(lines)
