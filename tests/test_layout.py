@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.cli
 pipeline.assistant.asking
-pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping
+pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
 pipeline.commands
 pipeline.demo
 pipeline.microphone
@@ -36,7 +36,7 @@ pipeline.reporting
 pipeline.report
 pipeline.showing
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore pipeline.vocabulary
+pipeline.opening pipeline.restore pipeline.vocabulary pipeline.following
 pipeline.assistant.respond
 pipeline.assistant.forget
 pipeline.forgetting
@@ -69,11 +69,13 @@ pipeline.assistant.derived
 pipeline.assistant.calendar
 pipeline.assistant.understand pipeline.assistant.entries
 pipeline.assistant.bell
-pipeline.assistant.sentences pipeline.assistant.values pipeline.assistant.past
+pipeline.assistant.sentences pipeline.assistant.values
+pipeline.assistant.spoken pipeline.assistant.past
 pipeline.assistant.resolve
 pipeline.assistant.moments
 pipeline.assistant.clocks
 pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant.voice pipeline.assistant
+pipeline.kept
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.recognisers pipeline.fetch pipeline.npm
 pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
@@ -98,7 +100,7 @@ pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.web.sound
 pipeline.model
 pipeline.web.guard
-pipeline.cli_skills
+pipeline.cli_skills pipeline.cli_home
 pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant pipeline.web
 keys.verify
 keys.outcome

@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import places
-from pipeline.assistant.clocks import UNITS_DAYS, UNITS_S
-from pipeline.assistant.moments import MONTH_NAMES, PARTS, WEEKDAY_NAMES
-from pipeline.assistant.numerals import in_words
 from pipeline.assistant.resolve import Habit
 from pipeline.errors import Refused
 
@@ -87,22 +84,17 @@ def sentences() -> Sentences:
 
 
 def vocabulary() -> list[str]:
-    """Returns every word of the templates and of times, for a recogniser that keeps to words.
+    """Returns sentences that are understood, for a recogniser that keeps to them.
 
-    What a sentence is about (a label, a name, a thing to buy) is in it only if a list has it.
+    Drawn from the templates, the user's too, with times. What a sentence is about (a label, a name,
+    a thing to buy) is in it only if a list has it.
     """
+    from pipeline.assistant.spoken import Speaker
+
     ours = _read(Path(__file__).with_name(FILE))
     path = places.config_directory() / FILE
     both = joined(ours, _read(path)) if path.exists() else ours
-    templates = [*both["rules"].values()]
-    templates += [it for t in both["intents"].values() for key in _WORDS for it in t.get(key, ())]
-    texts = [_NAMES.sub(" ", it) for it in templates]
-    texts += [word for words in both["lists"].values() if words != _ANY for word in words]
-    words = (word for text in texts for word in _SPOKEN.findall(text))
-    numbers = (word for number in range(60) for word in in_words(number).split())
-    units = (unit + ending for unit in (*UNITS_S, *UNITS_DAYS) for ending in ("", "s"))
-    times = (*_TIME_WORDS.split(), *WEEKDAY_NAMES, *MONTH_NAMES, *PARTS, *units, *numbers)
-    return list(dict.fromkeys((*words, *times)))
+    return Speaker(both["rules"], both["lists"]).sentences(both["intents"])
 
 
 def joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
