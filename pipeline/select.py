@@ -3,15 +3,19 @@
 Reads what it must (meta for times, transcripts for words) and hands out ids only.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import RECORD
+from pipeline.assistant.values import Action
 from pipeline.errors import NotFound, Refused
 from pipeline.history import Filter, being_spoken, matching, rows
+from pipeline.model import plain
 from pipeline.vault import Vault
 
 NO_FILTER = Filter()
@@ -71,9 +75,21 @@ def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
     if selection.everything:
         return [*vault.interactions(), *vault.owned(RECORD)]
     if selection.match:
-        return [row.interaction for row in matching(vault, selection.match)]
+        rows_with = [row.interaction for row in matching(vault, selection.match)]
+        return [*rows_with, *_records_with(vault, selection.match)]
     now = [it for it, meta in being_spoken(vault) if meta and selection.which.takes(meta)]
     return [*now, *(row.interaction for row in rows(vault, selection.which))]
+
+
+def _records_with(vault: Vault, match: Sequence[str]) -> Iterator[InteractionId]:
+    """Yields the records that hold all the words; what was kept is forgotten like anything else."""
+    wanted = {plain(part) for word in match for part in word.split()} - {""}
+    for owner in vault.owned(RECORD):
+        with contextlib.suppress(Malformed, Tampered, NotFound):  # the audit tells of it
+            kept = Action.decode(vault.read(owner, RECORD))
+            said = f"{kept.label} {kept.list} {kept.recipient}".split()
+            if wanted and wanted <= set(map(plain, said)):
+                yield owner
 
 
 def parse_time(text: str) -> datetime:

@@ -12,7 +12,7 @@ from pipeline.artefact import ACTION, FIRED, RECORD
 from pipeline.assistant.values import ALARM, MESSAGE, Action, Fired
 from pipeline.audit import audit
 from pipeline.errors import NotFound
-from pipeline.select import Selection
+from pipeline.select import Selection, select
 from pipeline.session import acting
 from pipeline.vault import Vault
 from tests.household import (
@@ -182,3 +182,13 @@ def _id(vault: Vault, said: InteractionId, what: str, digits: int = 8) -> str:
     with acting(vault, clock):
         (found,) = [it for it in keep.keepable(vault, [said]) if it.kind == what]
     return found.artefact.hex()[:digits]
+
+
+def test_words_reach_what_was_kept_as_well(vault: Vault) -> None:
+    said = act(vault, ALARM_AT_SEVEN)
+    forget(vault, said, _id(vault, said, ALARM))
+    with acting(vault, clock):
+        (owner,) = vault.owned(RECORD)
+        assert select(vault, Selection(match=("Hospital",))) == [owner]
+        with pytest.raises(NotFound):
+            select(vault, Selection(match=("hospital", "mallory")))

@@ -12,11 +12,9 @@ from keys.errors import Erased
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED
 from pipeline.artefact import RECORD
-from pipeline.assistant.agenda import Agenda
 from pipeline.assistant.derived import Wish, listed
 from pipeline.assistant.numerals import tokens_of
 from pipeline.assistant.resolve import said
-from pipeline.assistant.values import Action
 from pipeline.erase import Erasure
 from pipeline.errors import NotFound
 from pipeline.forgetting import Proposal, propose
@@ -35,10 +33,9 @@ def proposed(vault: Vault, wish: Wish, at: str) -> Proposal | None:
 
     Records that hold the words are meant as well: what was kept is forgotten when it is named.
     """
-    records = _records(vault, wish)
     try:
-        if records or (wish.words and wish.span):
-            return propose(vault, Selection(ids=(*_ids(vault, wish), *records)), at)
+        if wish.words and wish.span:
+            return propose(vault, Selection(ids=tuple(_ids(vault, wish))), at)
         return propose(vault, _selection(wish), at)
     except (NotFound, Erased):
         return None
@@ -95,26 +92,13 @@ def _filter(wish: Wish) -> Filter:
 
 
 def _ids(vault: Vault, wish: Wish) -> list[str]:
-    """Returns the ids of the interactions that hold the words, of that time if one was said."""
+    """Returns the ids of the interactions of that time that hold the words."""
     try:
         with_words = select(vault, Selection(match=wish.words))
-        if wish.span is None:
-            return [it.hex() for it in with_words]
         in_time: set[InteractionId] = set(select(vault, Selection(which=_filter(wish))))
         return [it.hex() for it in with_words if it in in_time]
     except (NotFound, Erased):
         return []
-
-
-def _records(vault: Vault, wish: Wish) -> list[str]:
-    if not wish.words or wish.span:
-        return []
-    entries = (it for it in Agenda(vault).entries() if it.kind == RECORD)
-    return [it.owner.hex() for it in entries if set(wish.words) <= _said_in(it.action)]
-
-
-def _said_in(action: Action) -> set[str]:
-    return {*tokens_of(action.label), *tokens_of(action.list), *tokens_of(action.recipient)}
 
 
 def _times(found: Proposal, now: datetime) -> str:
