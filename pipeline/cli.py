@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline import configuration
 from pipeline.cli_assistant import add_assistant
+from pipeline.cli_home import add_home
 from pipeline.cli_skills import add_skills
 from pipeline.cli_terms import add_terms
 from pipeline.errors import defect
@@ -27,6 +28,7 @@ _MODULES = {
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
     **dict.fromkeys(("ask", "agenda"), "pipeline.assistant.asking"),
+    "events": "pipeline.events",
     "stamp": "pipeline.stamping",
     "skills": "pipeline.skilled",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
@@ -345,6 +347,7 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     add_skills(commands, _add)
+    add_home(commands, _add)
     _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it = _add(commands, "model", "list or fetch recognition models, or choose the vault's")
     acts = it.add_subparsers(dest="act", metavar="list|fetch|use", required=True)

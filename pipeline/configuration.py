@@ -169,7 +169,8 @@ class _File:
 
     def _converted(self, it: Option, where: str, value: object) -> Any:  # noqa: ANN401
         if it.is_flag:
-            return self._checked(where, value, bool, "true or false")
+            is_on = self._checked(where, value, bool, "true or false")
+            return it.action.const if is_on else not it.action.const
         if it.is_list:
             each = self._checked(where, value, list, "a list of texts")
             return [self._one(it, where, item) for item in each]
@@ -214,7 +215,7 @@ def _read(path: Path | None) -> Mapping[str, Any]:
 
 def _from_text(it: Option, text: str) -> Any:  # noqa: ANN401
     if it.is_flag:
-        return _flag(it.variable, text)
+        return it.action.const if _flag(it.variable, text) else not it.action.const
     import shlex
 
     try:

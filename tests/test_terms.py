@@ -107,8 +107,8 @@ NOT_HERE = {
     "ingest": "test_ingest_erases_what_is_due",
 }
 """What is shown elsewhere, and where."""
-WITHOUT_A_VAULT = {"init", "devices", "doctor", "model", "demo", "skills", "stamp"}
-"""They make a vault, or a passing one, or look at this machine or at receipts alone."""
+WITHOUT_A_VAULT = {"init", "devices", "doctor", "model", "demo", "skills", "stamp", "events"}
+"""They make a vault, or a passing one, or look at this machine, at receipts or at the log alone."""
 
 
 def commands() -> set[str]:
