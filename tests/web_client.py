@@ -14,6 +14,8 @@ from pipeline.web.pages import application
 
 NAME = "127.0.0.1:7532"
 ORIGIN = f"http://{NAME}"
+WHOLE = True
+"""Whether the end of a body comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Browser:
 
         async def receive() -> dict[str, Any]:
             if parts:
-                return {"type": "http.request", "body": parts.pop(), "more_body": False}
+                return {"type": "http.request", "body": parts.pop(), "more_body": not WHOLE}
             await asyncio.sleep(3600)
             return {"type": "http.disconnect"}
 

@@ -32,6 +32,7 @@ _DRAIN_S = 20
 _HEADER_LIMIT = 32 * 1024
 _HEADER_S = 10.0
 _AT_ONCE = 64
+SILENT = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,7 +54,6 @@ class Door:
         self, open_vault: Callable[[], Vault], tell: Callable[[str], None]
     ) -> Iterator[threading.Event]:
         """Answers for the block; yields what is set when that fails. Leaving ends what is open."""
-        _silence()
         house = House(open_vault, lambda: tell(f"the page, for one more browser: {self.link}"))
         app = Guard(application(house, self.known), self.known, self.names)
         config = uvicorn.Config(
@@ -71,13 +71,14 @@ class Door:
         )
         server, failed = uvicorn.Server(config), threading.Event()
         serving = threading.Thread(target=_serve, args=(server, self.listening, failed))
-        serving.start()
-        try:
-            yield failed
-        finally:
-            house.close()
-            server.should_exit = True
-            serving.join()
+        with _silenced():
+            serving.start()
+            try:
+                yield failed
+            finally:
+                house.close()
+                server.should_exit = True
+                serving.join()
 
 
 class _Patient(H11Protocol):
@@ -105,11 +106,18 @@ class _Patient(H11Protocol):
             self._limit.cancel()
 
 
-def _silence() -> None:
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
     """Keeps servers from writing what went wrong: their tracebacks may hold what was asked."""
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [logging.NullHandler()], False
+    loggers = [logging.getLogger(name) for name in SILENT]
+    before = [(it.handlers, it.propagate) for it in loggers]
+    for it in loggers:
+        it.handlers, it.propagate = [logging.NullHandler()], False
+    try:
+        yield
+    finally:
+        for it, (handlers, propagate) in zip(loggers, before, strict=True):
+            it.handlers, it.propagate = handlers, propagate
 
 
 def _serve(server: uvicorn.Server, listening: socket.socket, failed: threading.Event) -> None:
