@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from keys.errors import Erased
 from keys.model import InteractionId
-from pipeline import history, keep
+from pipeline import history, keep, kept
 from pipeline.artefact import RECORD
 from pipeline.erase import Clock, Erasure, erase
 from pipeline.keep import Keepable
@@ -44,8 +44,7 @@ def propose(
 
     Raises `Refused`, `NotFound`, and `Erased` where nothing of what is meant is left.
     """
-    meant = select(vault, selection)
-    plan = _still_to_do(make_plan(vault, meant, at, only_audio=only_audio))
+    plan = _planned(vault, select(vault, selection), at, only_audio=only_audio)
     ids = _interactions(vault, plan)
     rows = tuple(history.some(vault, ids, "plan")) if show else ()
     found = () if only_audio else tuple(keep.keepable(vault, ids))
@@ -60,12 +59,12 @@ def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[st
     seconds at most. Raises `NotFound` for a name of nothing to keep.
     """
     ids, only_audio = plan_ids(proposal.plan), proposal.only_audio
-    found = list(keep.keepable(vault, _interactions(vault, proposal.plan))) if names else []
+    keeps = bool(names) and not only_audio
+    found = list(keep.keepable(vault, _interactions(vault, proposal.plan))) if keeps else []
     wanted = keep.chosen(found, names)
-    at = proposal.plan.requested_at
-    plan = _still_to_do(make_plan(vault, ids, at, only_audio=only_audio))
-    kept = keep.seal_records(vault, wanted)
-    return erase(vault, replace(plan, kept=kept), clock, ask_to_erase)
+    plan = _planned(vault, ids, proposal.plan.requested_at, only_audio=only_audio)
+    said = keep.seal_records(vault, wanted)
+    return erase(vault, replace(plan, kept=said), clock, ask_to_erase)
 
 
 def _interactions(vault: Vault, plan: Plan) -> list[InteractionId]:
@@ -74,7 +73,10 @@ def _interactions(vault: Vault, plan: Plan) -> list[InteractionId]:
     return [it for it in plan_ids(plan) if it not in records]
 
 
-def _still_to_do(plan: Plan) -> Plan:
+def _planned(vault: Vault, ids: Sequence[InteractionId], at: str, *, only_audio: bool) -> Plan:
+    """Makes a plan, with every record of what is meant; raises `Erased` for a plan of nothing."""
+    more = [] if only_audio else kept.same(vault, ids)
+    plan = make_plan(vault, [*ids, *more], at, only_audio=only_audio)
     if not plan.erased:
         raise Erased("nothing of what is meant is left: it has been erased already")
     return plan

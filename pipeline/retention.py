@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from keys.errors import Tampered
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
-from pipeline import erase, index, write
+from pipeline import erase, index, kept, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
@@ -267,7 +267,7 @@ def rows_of(vault: Vault) -> Iterator[Row]:
 
 def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
     """Makes one plan of whole interactions and of those that lose their audio only."""
-    whole = make_plan(vault, found.whole, requested_at)
+    whole = make_plan(vault, (*found.whole, *kept.same(vault, found.whole)), requested_at)
     audio = make_plan(vault, found.audio, requested_at, only_audio=True)
     rows = {row.interaction: row for row in (*audio.erased, *whole.erased)}
     disclosed = tuple(dict.fromkeys((*whole.disclosed, *audio.disclosed)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from keys.entry import SealedEntry
 from keys.errors import Erased, Malformed, NoSuchSlot, Tampered
 from keys.model import ArtefactId, InteractionId
-from pipeline import erase, write
+from pipeline import erase, kept, write
 from pipeline.artefact import ACTION, FIRED, RECORD
 from pipeline.assistant.derived import Mark
 from pipeline.assistant.entries import Entry
@@ -114,10 +114,20 @@ def mark(vault: Vault, found: Mark, at: str, due: str = "") -> None:
     """
     entry = found.entry
     if entry.kind == RECORD:
-        _replace(vault, entry, found.how, due, at)
+        _replace(vault, _as_it_lives(vault, entry), found.how, due, at)
         return
     fired = Fired(entry.artefact.hex(), found.how, at, due)
     write.add(vault, entry.owner, (FIRED, fired.encode()), parents=[entry.artefact])
+
+
+def _as_it_lives(vault: Vault, entry: Entry) -> Entry:
+    """Returns the record that has taken this one's place since it was read; raises `Erased`."""
+    if entry.owner in vault.owned(RECORD):
+        return entry
+    for owner in kept.same(vault, [entry.owner])[::-1]:
+        (file,) = vault.artefacts(owner)
+        return _entry(vault, file)
+    raise Erased(f"record {entry.owner.hex()} has been erased")
 
 
 def _replace(vault: Vault, entry: Entry, how: str, due: str, at: str) -> None:

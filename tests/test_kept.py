@@ -1,0 +1,201 @@
+"""Records that stand for the same action: after a keeping cut off, beside what replaced them.
+
+Whoever forgets what is seen forgets all of them, in one rotation; what replaced a record while its
+user thought about it goes as well, and late work brings none back.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from keys.errors import Erased
+from keys.model import InteractionId
+from pipeline import erase, forgetting, keep, retention, write
+from pipeline.artefact import ACTION, RECORD
+from pipeline.assistant.agenda import Agenda, mark
+from pipeline.assistant.derived import Mark
+from pipeline.assistant.entries import Entry
+from pipeline.assistant.values import ALARM, CANCELLED, RANG, Action
+from pipeline.audit import audit
+from pipeline.profiles import Wish, set_limits
+from pipeline.select import Selection
+from pipeline.session import acting
+from pipeline.vault import Vault
+from tests.household import NOON, clock, make, parts_of, reopen, say
+
+SEVEN = "2026-03-01T07:00:00+01:00"
+DAILY = Action(ALARM, at=SEVEN, repeat=tuple(range(7)), label="pills")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return make(tmp_path)
+
+
+def act(vault: Vault) -> InteractionId:
+    (said,) = say(vault, "wake me for my pills every day")
+    with acting(vault, clock):
+        write.add(vault, said, (ACTION, DAILY.encode()))
+    return said
+
+
+def forget(vault: Vault, owner: InteractionId, *, keeping: bool = False) -> None:
+    with acting(vault, clock):
+        found = forgetting.propose(vault, Selection(ids=(owner.hex(),)), NOON)
+        names = [it.name for it in found.keepable] if keeping else []
+        forgetting.carry_out(vault, found, clock, names)
+
+
+def cut_off(vault: Vault, said: InteractionId, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps what an interaction did, and fails before anything of it is erased."""
+
+    def fails(*_: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "erase", fails)
+        with pytest.raises(OSError):  # noqa: PT011 - the one from above
+            forget(vault, said, keeping=True)
+
+
+def entries(vault: Vault) -> list[Entry]:
+    with acting(vault, clock):
+        return Agenda(vault).entries()
+
+
+def kept(vault: Vault) -> Entry:
+    """Returns the record that is left of an interaction of which nothing else is."""
+    forget(vault, act(vault), keeping=True)
+    (entry,) = entries(vault)
+    return entry
+
+
+def is_empty(vault: Vault) -> bool:
+    with acting(vault, clock):
+        assert audit(vault).problems == []
+        return not vault.owned(RECORD) and not Agenda(vault).entries()
+
+
+def test_what_a_keeping_cut_off_has_left_goes_with_its_source(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = act(vault)
+    cut_off(vault, said, monkeypatch)
+    forget(vault, said)
+    assert is_empty(vault)
+
+
+def test_a_second_keeping_leaves_one_record_and_forgetting_that_leaves_none(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = act(vault)
+    cut_off(vault, said, monkeypatch)
+    cut_off(vault, said, monkeypatch)
+    forget(vault, said, keeping=True)
+    with acting(vault, clock):
+        (record,) = vault.owned(RECORD)
+    forget(vault, record)
+    assert is_empty(vault)
+
+
+def test_what_a_keeping_cut_off_has_left_falls_due_with_its_source(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with acting(vault, clock):
+        retention.change(vault, lambda it, at: set_limits(it, Wish(words="1d"), at), clock)
+    with acting(vault, clock):
+        said = retention.create(vault, [*parts_of("pills"), (ACTION, DAILY.encode())], clock)
+    assert said
+    cut_off(vault, said, monkeypatch)
+    with acting(vault, lambda: "2026-03-03T12:00:00Z"):
+        assert list(vault.interactions()) == []
+    assert is_empty(vault)
+
+
+def test_what_a_crash_left_beside_a_record_that_rang_goes_with_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = kept(vault)
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "retire", lambda *_: None)
+        with acting(vault, clock):
+            mark(vault, Mark(old, RANG), NOON, SEVEN)
+    (new,) = entries(vault)
+    assert new.owner != old.owner
+    forget(vault, new.owner)
+    assert is_empty(vault)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_record_that_rings_between_question_and_yes_is_forgotten(
+    vault: Vault, *, everything: bool
+) -> None:
+    old = kept(vault)
+    say(vault, "something else")
+    meant = Selection(everything=True) if everything else Selection(ids=(old.owner.hex(),))
+    with acting(vault, clock):
+        found = forgetting.propose(vault, meant, NOON)
+    with acting(vault, clock):
+        mark(vault, Mark(old, RANG), NOON, SEVEN)
+    with acting(vault, clock):
+        forgetting.carry_out(vault, found, clock)
+    assert is_empty(vault)
+
+
+def test_late_work_brings_no_record_back(vault: Vault) -> None:
+    old = kept(vault)
+    forget(vault, old.owner)
+    with acting(vault, clock), pytest.raises(Erased):
+        mark(vault, Mark(old, CANCELLED), NOON)
+    assert is_empty(vault)
+
+
+def test_late_work_is_done_on_what_took_the_place_of_a_record(vault: Vault) -> None:
+    old = kept(vault)
+    with acting(vault, clock):
+        mark(vault, Mark(old, RANG), NOON, SEVEN)
+    with acting(vault, clock):
+        mark(vault, Mark(old, CANCELLED), NOON)
+        (record,) = vault.owned(RECORD)
+        action = Action.decode(vault.read(record, RECORD))
+    assert (action.state, action.last) == (CANCELLED, SEVEN)
+
+
+def test_records_of_other_actions_stay(vault: Vault) -> None:
+    """The control: what is not the same is not taken."""
+    one, other = kept(vault), act(vault)
+    forget(vault, other, keeping=True)
+    forget(vault, one.owner)
+    (left,) = entries(vault)
+    assert left.owner != one.owner
+
+
+def test_the_file_of_a_stranger_keeps_nobody_from_forgetting(vault: Vault) -> None:
+    record, said = kept(vault), act(vault)
+    with acting(vault, clock):
+        (file,) = vault.artefacts(record.owner)
+        shutil.copyfile(file.path, file.path.with_name(f"{'0' * 32}.{'0' * 32}.record"))
+        data = bytearray(file.path.read_bytes())
+        data[-1] ^= 1
+        (file.path.parent / f"{'1' * 32}.{'1' * 32}.record").write_bytes(data)
+    forget(vault, said)
+    with acting(reopen(vault.directory.parent), clock):
+        assert list(vault.interactions()) == []
+
+
+def test_the_audio_alone_takes_no_record_and_keeps_none(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = act(vault)
+    with acting(vault, clock):
+        (name,) = [it.name for it in keep.keepable(vault, [said])]
+        found = forgetting.propose(vault, Selection(last=True), NOON, only_audio=True)
+        with pytest.raises(Exception, match="nothing was erased"):
+            forgetting.carry_out(vault, found, clock, [name])
+        assert vault.owned(RECORD) == []
+    cut_off(vault, said, monkeypatch)
+    with acting(vault, clock):
+        found = forgetting.propose(vault, Selection(last=True), NOON, only_audio=True)
+        forgetting.carry_out(vault, found, clock)
+        assert len(vault.owned(RECORD)) == 1
