@@ -15,6 +15,8 @@ from pathlib import Path
 from keys.entry import Entry, SealedEntry
 from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
 from keys.model import ArtefactId, InteractionId, Slot
+from keys.sealed import CHUNK_LOG2
+from keys.secret import Secret
 from pipeline import write
 from pipeline.artefact import INDEX
 from pipeline.indexformat import (
@@ -35,6 +37,8 @@ from pipeline.vault import Artefact, Vault, file_name, is_interaction
 
 _NEAR = 8192
 """So many entries at most lie between the newest segment and the end, unless nobody indexes."""
+_BEGINNING = 1 << CHUNK_LOG2
+"""The first chunk of a segment, which is decrypted as a whole, and mostly is all that is needed."""
 _OWN_ENTRIES = 2
 """So many entries the log gets for a segment: they are not looked at again, as they are long."""
 
@@ -43,8 +47,17 @@ class Opened:
     """One living segment; what is asked of it is read and decrypted then, and no more."""
 
     def __init__(self, vault: Vault, artefact: Artefact) -> None:
-        self.artefact, self.opener = artefact, vault.open(artefact)
-        self.head: Head = read_head(self.opener.read, self.opener.length)
+        self.artefact, self._opener = artefact, vault.open(artefact)
+        self._beginning = self._opener.read(0, _BEGINNING)
+        self.head: Head = read_head(self._read, self._opener.length)
+
+    def _read(self, offset: int, size: int) -> Secret:
+        """Reads from the beginning that was decrypted once, where that is enough."""
+        if offset + size > len(self._beginning):
+            return self._opener.read(offset, size)
+        found = Secret(size)
+        memoryview(found)[:] = memoryview(self._beginning)[offset : offset + size]
+        return found
 
     @property
     def owner(self) -> InteractionId:
@@ -58,23 +71,23 @@ class Opened:
 
     def text(self) -> Text:
         """Reads what its members said."""
-        return read_text(self.opener.read, self.head)
+        return read_text(self._read, self.head)
 
     def members(self, start: int = 0, number: int | None = None) -> Members:
         """Reads its members."""
-        return read_members(self.opener.read, self.head, start, number)
+        return read_members(self._read, self.head, start, number)
 
     def profiles(self) -> tuple[str, ...]:
         """Reads the profiles of its members."""
-        return read_profiles(self.opener.read, self.head)
+        return read_profiles(self._read, self.head)
 
     def rest(self) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
         """Reads which other segments there were, and what was left out."""
-        return read_rest(self.opener.read, self.head)
+        return read_rest(self._read, self.head)
 
     def whole(self) -> Segment:
         """Reads all of it, strictly."""
-        return read_segment(self.opener.read, self.opener.length)
+        return read_segment(self._read, self._opener.length)
 
 
 @dataclass(frozen=True, slots=True)
