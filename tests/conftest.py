@@ -1,4 +1,8 @@
-"""What every test gets: an environment without the user's own vault, and steady Hypothesis.
+"""What every test gets: an environment without the user's own vault, steady Hypothesis, its place.
+
+Side by side (`make test`), what hears in real time is one group: its tests mostly wait, and two of
+them at once would disturb each other. The slow ones begin first, so that no process is left alone
+with one at the end.
 
 No fixture for one kind of test belongs here; it lives beside those tests. A test that needs the
 recognition model is marked `model` and fails, rather than skips, where none is installed.
@@ -23,3 +27,13 @@ def _away_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """No test can reach a vault or an anchor of whoever runs it, nor can a process it starts."""
     monkeypatch.setenv("ANECHOIC_VAULT", str(tmp_path / "vault"))
     monkeypatch.setenv("ANECHOIC_ANCHOR_DIR", str(tmp_path / "anchors"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not hasattr(config, "workerinput"):  # one after another, in the order of the files
+        return
+    for item in items:
+        if item.get_closest_marker("microphone"):
+            item.add_marker(pytest.mark.xdist_group("real time"))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
