@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 DONE = 0
 EVERY_S = 60.0
 _AGAIN_S = 1.0
+_OF_THE_PAGE = {"starlette", "uvicorn", "h11", "anyio"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,10 @@ def _web(options: Namespace, it: Terminal) -> "WebDoor":
     try:
         from pipeline.web.door import door, warning
     except ModuleNotFoundError as error:
-        raise Refused(
-            "the page needs what is not installed: pip install 'anechoic[web]'"
-        ) from error
+        if error.name not in _OF_THE_PAGE:
+            raise
+        what = "the page needs what is not installed: pip install 'anechoic[web]'"
+        raise Refused(what) from None
     found = door(options.web)
     it.exact_remark(f"the page: {found.link} (good for one browser)")
     if problem := warning(found):

@@ -295,7 +295,7 @@ def test_loggers_are_as_before_when_the_door_is_closed(tmp_path: Path) -> None:
     make(tmp_path)
     before = [(it.handlers, it.propagate) for it in map(logging.getLogger, SILENT)]
     it = door("127.0.0.1:0")
-    with it.opened(lambda: reopen(tmp_path), str):
+    with it.opened(lambda: reopen(tmp_path), list[str]().append):
         assert not logging.getLogger("asyncio").propagate
     it.listening.close()
     assert [(it.handlers, it.propagate) for it in map(logging.getLogger, SILENT)] == before

@@ -56,22 +56,9 @@ class Door:
         """Answers for the block; yields what is set when that fails. Leaving ends what is open."""
         house = House(open_vault, lambda: tell(f"the page, for one more browser: {self.link}"))
         app = Guard(application(house, self.known), self.known, self.names)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            loop="asyncio",
-            http=_Patient,
-            ws="none",
-            limit_concurrency=_AT_ONCE,
-            h11_max_incomplete_event_size=_HEADER_LIMIT,
-            timeout_graceful_shutdown=_DRAIN_S,
-        )
-        server, failed = uvicorn.Server(config), threading.Event()
-        serving = threading.Thread(target=_serve, args=(server, self.listening, failed))
         with _silenced():
+            server, failed = uvicorn.Server(_configured(app)), threading.Event()
+            serving = threading.Thread(target=_serve, args=(server, self.listening, failed))
             serving.start()
             try:
                 yield failed
@@ -79,6 +66,22 @@ class Door:
                 house.close()
                 server.should_exit = True
                 serving.join()
+
+
+def _configured(app: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        loop="asyncio",
+        http=_Patient,
+        ws="none",
+        limit_concurrency=_AT_ONCE,
+        h11_max_incomplete_event_size=_HEADER_LIMIT,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
 
 
 class _Patient(H11Protocol):
