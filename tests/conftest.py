@@ -29,11 +29,11 @@ def _away_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ANECHOIC_ANCHOR_DIR", str(tmp_path / "anchors"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("microphone"):
+        item.add_marker(pytest.mark.xdist_group("real time"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not hasattr(config, "workerinput"):  # one after another, in the order of the files
-        return
-    for item in items:
-        if item.get_closest_marker("microphone"):
-            item.add_marker(pytest.mark.xdist_group("real time"))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if hasattr(config, "workerinput"):  # else one after another, in the order of the files
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
