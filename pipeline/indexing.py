@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
+from pipeline import livestate
 from pipeline.erase import Clock, retire
 from pipeline.indexformat import Segment
 from pipeline.indexmerge import merged, segment_of
@@ -60,6 +61,7 @@ def tidy(vault: Vault, clock: Clock, suspect: Sequence[InteractionId] = ()) -> T
     index = open_index(vault, suspect)
     gone, more = [*index.replaced, *index.damaged], False
     if is_due(index):
+        livestate.keep_up(vault)
         fresh, left, covered = _read(vault, index)
         taken = _absorbed(index, len(fresh))
         parts, broken = _whole(taken)

@@ -23,6 +23,8 @@ from pipeline.unfinished import REPLACED, UNFINISHED
 from pipeline.vault import Vault
 
 DIRECTORY = "live"
+_SHORT = 4096
+"""So many entries of a log are read again without much ado."""
 
 
 def tree_of(vault: Vault) -> LiveTree:
@@ -50,6 +52,20 @@ def change_of(vault: Vault, plan: Plan) -> Change:
             "the log does not have what has been erased: an old copy of the log was put back; put "
             f"the newest one in {vault.directory / 'log'}"
         ) from error
+
+
+def keep_up(vault: Vault) -> None:
+    """Takes in what the log has more by now, so that the next erasure finds little to take in.
+
+    A tree that is lost is made anew only while the log is short: else the next erasure does it.
+    """
+    tree = tree_of(vault)
+    try:
+        tree.open()
+        _catch_up(vault, tree)
+    except (Stale, ValueError):
+        if vault.log.size <= _SHORT:
+            tree.rebuild(account_of(vault).leaves(vault, vault.log.size, ()), vault.log.size)
 
 
 def move_on(vault: Vault, statement: Statement) -> None:

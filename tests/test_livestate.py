@@ -14,12 +14,13 @@ import pytest
 from keys import live
 from keys.entry import Created
 from keys.errors import StateUnknown, Tampered
-from keys.livetree import LiveTree
+from keys.livetree import LiveTree, Stale
 from keys.model import Commitment, InteractionId, Slot
 from keys.receipt import Receipt, Statement, verify
 from pipeline import logkey, unfinished, write
 from pipeline.audit import audit
 from pipeline.erase import Erasure, erase
+from pipeline.indexing import TAIL, tidy
 from pipeline.livestate import tree_of
 from pipeline.plan import make_plan
 from pipeline.session import acting
@@ -375,3 +376,20 @@ def test_control_a_receipt_in_which_one_other_leaf_changed_is_refused(vault: Vau
         verify(signed(vault, replace(honest, live_after=after.hex())))
     with pytest.raises(Tampered, match="another live root before"):
         verify(signed(vault, replace(honest, live_before=honest.live_after)))
+
+
+def test_indexing_keeps_the_tree_up_so_that_an_erasure_finds_little_to_take_in(
+    tmp_path: Path,
+) -> None:
+    vault = make(tmp_path)
+    ids = say(vault, *(f"number {n}" for n in range(TAIL + 1)))
+    with acting(vault, clock):
+        tree = tree_of(vault)
+        with pytest.raises(Stale):
+            tree.open()
+        tidy(vault, clock)
+        tree.open()
+        assert vault.log.size - tree.position < 4
+    forget(vault, ids[0])
+    with acting(vault, clock):
+        assert audit(vault).problems == []
