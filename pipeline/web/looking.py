@@ -141,7 +141,9 @@ def agenda(vault: Vault, _: Asked) -> Answer:
     entries = acts.open_entries(vault)
     lists = dict[str, list[object]]()
     for it in entries:
-        lists.setdefault(it.action.list or it.action.what, []).append((it, describe(it.action)))
+        name = f"{it.action.list} list" if it.action.list else f"{it.action.what}s"
+        what = describe(it.action).removeprefix(f"{name}: ").removeprefix(f"{it.action.what} ")
+        lists.setdefault(name, []).append((it, what))
     return Shown("agenda.html", {"lists": lists})
 
 

@@ -45,6 +45,22 @@ _MADE = {
     "index": "to find it; shared with others",
     "record": "what you chose to keep",
 }
+_STEPS = {
+    "form": "It can be read in one way only",
+    "log key": "Whose log it is",
+    "checkpoint signature": "The log was signed",
+    "second signature": "And signed a second time",
+    "witnesses": "Witnesses signed along",
+    "time stamps": "Others vouch for the time",
+    "inclusion": "The log has it",
+    "live change": "These keys went, and no other",
+    "form of the confirmation": "The confirmation can be read in one way only",
+    "log key of the confirmation": "Whose log the confirmation is in",
+    "checkpoint signature of the confirmation": "The log was signed then",
+    "inclusion of the confirmation": "The log has the confirmation",
+    "subject of the confirmation": "It confirms this receipt",
+}
+"""The steps of `keys.attested`, as somebody says them who does not know their names."""
 _READERS = {
     "page": "this page",
     "plan": "a plan to forget",
@@ -82,6 +98,7 @@ def templates() -> "Environment":
         "duration": duration,
         "limit": limit,
         "kind": lambda name: _KINDS.get(name, name),
+        "step": lambda name: _STEPS.get(name, name.capitalize()),
         "made": lambda name: _MADE.get(name, ""),
         "reader": lambda name: _READERS.get(name, name),
         "describe": describe,

@@ -9,6 +9,8 @@ const main = document.getElementById("main");
 const channel = new BroadcastChannel("anechoic");
 let lost;
 
+document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 export function tell(text, act) {
   const it = document.createElement(act ? "button" : "p");
   it.textContent = text;
