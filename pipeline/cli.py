@@ -203,6 +203,8 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
     it.add_argument(
         "--jobs", type=_positive, default=_jobs(), metavar="N", help="processes that hear"
     )
+    dask = "hear on the workers of a Dask cluster instead: what they hear leaves this machine"
+    it.add_argument("--dask", metavar="URL", help=dask)
     _add_model(it)
     _add_listening(commands)
     add_assistant(commands, _add)

@@ -49,22 +49,23 @@ def ingest(options: Namespace) -> int:
     from pipeline import indexing, models
     from pipeline.completing import complete
     from pipeline.ingest import Request
-    from pipeline.listening import ingesting
-    from pipeline.recognisers import Recognisers
+    from pipeline.listening import ingesting, leaving, the_recognisers
     from pipeline.vocabulary import vocabulary
 
     it = Terminal(as_json=options.json)
     model = the_model(options)
     words = vocabulary(options.vocabulary)
-    with Recognisers(model, options.jobs, words) as recognisers:  # before any key: they may fork
+    with the_recognisers(options, model, words) as recognisers:  # before any key: they may fork
         vault = the_vault(options, it)
         with acting(vault):
             if not retention.stores(vault, now, options.profile):
                 raise Refused(retention.NOTHING)
-        request = Request(tuple(options.paths), options.profile, models.name_of(model))
+        sent = leaving(it, vault, recognisers, options.dask)
+        request = Request(tuple(options.paths), options.profile, models.name_of(model), sent)
         try:
-            # A limited vocabulary is for what is heard now, not for what was cut off earlier.
-            if not words and (found := complete(vault, recognisers)):
+            # A limited vocabulary is for what is heard now, not for what was cut off earlier;
+            # and of that nobody has said that it may leave this machine.
+            if not words and not options.dask and (found := complete(vault, recognisers)):
                 it.say(f"{count(len(found), 'utterance')} cut off earlier: recognised now")
             bad = ingesting(it, vault, request, recognisers)
         except KeyboardInterrupt:

@@ -25,7 +25,7 @@ GENERAL = ("vault", "anchor-dir", "model")
 """What every command knows by a variable of its own; the last also as an option of some."""
 _JSON = "json"
 _NEVER_OF = {"forget", "anchor", "profile", "retention set"}
-_NEVER = {"yes", "plain", "page", "ics", "fix"}
+_NEVER = {"yes", "plain", "page", "ics", "fix", "dask"}
 _WHY = "what erases, gives out, agrees or says what is meant is typed each time"
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 

@@ -90,6 +90,26 @@ def disclose(
     )
 
 
+def announce(vault: Vault, how: str) -> None:
+    """Logs, durable on return, that something is about to leave that is no interaction yet.
+
+    It is named by a random id that belongs to nothing.
+    """
+    vault.note("disclose", how, [InteractionId(secrets.token_bytes(ID_SIZE))])
+
+
+def part_of(
+    vault: Vault, how: str, to: str, fields: Sequence[str], why: str, at: str
+) -> write.Part:
+    """Returns what to seal with an interaction that is about to be created, of what left before.
+
+    For `write.create` with the same `how`, in the same act: the log then has it right after the
+    beginning of the interaction.
+    """
+    what = Disclosure(how.replace("-", " "), to, tuple(fields), why, at, vault.log.size + 1)
+    return DISCLOSURE, what.encode()
+
+
 def give(
     vault: Vault,
     interaction: InteractionId,

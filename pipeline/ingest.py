@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.model import InteractionId
-from pipeline import retention
+from pipeline import disclosures, retention
 from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript, encode_audio
 from pipeline.assistant.derived import Derived, Hearer
 from pipeline.errors import BadAudio, Refused
@@ -22,6 +22,8 @@ from pipeline.recognisers import Recognisers
 from pipeline.session import acting, now, now_ms
 from pipeline.sources import find_audio
 from pipeline.vault import Vault
+
+_WHY = "recognition on other machines"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +53,8 @@ class Request:
     paths: tuple[Path, ...]
     profile: str
     recogniser: str
+    sent: tuple[str, str] = ("", "")
+    """How and to where the sound left this machine to be recognised; empty if it did not."""
 
 
 def ingest(
@@ -110,8 +114,11 @@ def _seal(
         (META, meta.encode()),
         *derived.parts,
     ]
+    how, to = request.sent
     with acting(vault):
-        interaction = retention.create(vault, parts, now)
+        if how:
+            parts.append(disclosures.part_of(vault, how, to, (AUDIO,), _WHY, now()))
+        interaction = retention.create(vault, parts, now, how)
     if interaction is None:
         raise Refused(retention.NOTHING)
     if assistant and not derived.is_private:

@@ -4,14 +4,18 @@ On a terminal the bar counts seconds of sound; in a pipe there is a line for eac
 """
 
 import stat
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import disclosures
 from pipeline.assistant.respond import Assistant
 from pipeline.errors import BadAudio
 from pipeline.ingest import Done, Request, Sealed, ingest
 from pipeline.recognisers import Recognisers
+from pipeline.session import acting
 from pipeline.sources import find_audio
 from pipeline.terminal import Terminal, printable, safe
 from pipeline.vault import Vault
@@ -25,6 +29,29 @@ _LEAST_PARTIAL = 10
 _SHORT = 8
 
 Event = Sealed | Done | BadAudio
+
+
+def the_recognisers(options: Namespace, model: Path, vocabulary: Sequence[str]) -> Recognisers:
+    """Returns the recognisers of these options: processes of this machine, or on a cluster."""
+    if not options.dask:
+        return Recognisers(model, options.jobs, vocabulary)
+    from pipeline.elsewhere import Elsewhere
+
+    return Elsewhere(options.dask, model, vocabulary)
+
+
+def leaving(it: Terminal, vault: Vault, recognisers: Recognisers, to: str) -> tuple[str, str]:
+    """Says and logs, before it does, that sound leaves this machine; returns how and to where."""
+    if not recognisers.leaves:
+        return "", ""
+    from pipeline.elsewhere import HOW
+
+    with acting(vault):
+        disclosures.announce(vault, HOW)
+    it.say(safe(f"the sound leaves this machine, for the workers of {to}; the log says so"))
+    if not to.startswith("tls://"):
+        it.say("without TLS whoever is between here and there can pose as one of them: use tls://")
+    return HOW, to
 
 
 def ingesting(it: Terminal, vault: Vault, request: Request, recognisers: Recognisers) -> int:

@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,14 @@ from pipeline.model import Word
 from pipeline.recognise import Loaded, OnPartial, Recogniser, Stopped, load
 
 _CAN_FORK = sys.platform == "linux"  # elsewhere the system's own libraries do not survive a fork
+
+
+class Started(Recogniser, Protocol):
+    """A recogniser that is ready, and can be stopped from another thread."""
+
+    def stop(self) -> None:
+        """Make the recognition under way, and every later one, raise `Stopped`."""
+        ...
 
 
 class Recognisers:
@@ -46,8 +54,10 @@ class Recognisers:
             raise Refused(f"jobs: expected at least 1, found {jobs}")
         self.limit = 2 * jobs
         """How many utterances may wait or be worked on: each is up to a megabyte."""
+        self.leaves = False
+        """Whether the sound leaves this machine to be recognised."""
         self._load, self._jobs = partial(load, model, vocabulary), jobs
-        self._all: list[Loaded | _Process] = []
+        self._all: list[Started] = []
         self._idle: SimpleQueue[Recogniser] = SimpleQueue()
         self._threads = ThreadPoolExecutor(jobs, "recogniser")
 
@@ -88,7 +98,7 @@ class Recognisers:
         finally:
             self._idle.put(recogniser)
 
-    def _started(self) -> "Iterator[Loaded | _Process]":
+    def _started(self) -> Iterator[Started]:
         loaded = self._load()  # also where it cannot be shared: a bad model is found here
         if self._jobs == 1:
             yield loaded

@@ -157,10 +157,15 @@ def recheck(vault: Vault, clock: Clock) -> None:
 # Capture
 
 
-def create(vault: Vault, parts: Sequence[write.Part], clock: Clock) -> InteractionId | None:
-    """Seals a new interaction as far as its profile allows; None where it allows nothing."""
+def create(
+    vault: Vault, parts: Sequence[write.Part], clock: Clock, left: str = ""
+) -> InteractionId | None:
+    """Seals a new interaction as far as its profile allows; None where it allows nothing.
+
+    How it has `left` already, if it has, the log says as for `write.create`.
+    """
     admitted = _admitted(vault, parts, clock)
-    return write.create(vault, admitted) if admitted else None
+    return write.create(vault, admitted, left) if admitted else None
 
 
 def begin(vault: Vault, meta: Meta, clock: Clock) -> tuple[Recording, Meta] | None:

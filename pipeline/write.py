@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 
 from keys.durable import replace_file
-from keys.entry import Created, Entry, SealedEntry
+from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
 from keys.sealed import (
@@ -38,16 +38,20 @@ Sealed = tuple[SealedEntry, bytes]
 """What the log will have of a sealed file, and the file."""
 
 
-def create(vault: Vault, parts: Sequence[Part]) -> InteractionId:
+def create(vault: Vault, parts: Sequence[Part], left: str = "") -> InteractionId:
     """Seals a new interaction of these parts and returns its id; durable on return.
 
     1. A durable mark in `capture/`. 2. Two slots, and the log has them with every header. 3. The
     files are durable beside the mark. 4. They move to their places and the mark goes. After a crash
     before 4 `settle` discards the interaction, within 4 it completes it. Raises `Tampered`
     where the ring is older than the log, `ValueError` for a kind that is not declared.
+
+    What of it has `left` already, and how, is in the log before its files: it is there with them or
+    they are not there.
     """
     interaction, slots, created = _marked(vault, 2)
-    log_and_write(vault, interaction, [created], sealed_parts(vault, interaction, slots, parts))
+    first: list[Entry] = [created, *([Noted("disclose", left, (interaction,))] if left else [])]
+    log_and_write(vault, interaction, first, sealed_parts(vault, interaction, slots, parts))
     return interaction
 
 

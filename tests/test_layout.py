@@ -77,7 +77,9 @@ pipeline.assistant.clocks
 pipeline.assistant.numerals pipeline.assistant.here pipeline.assistant.voice pipeline.assistant
 pipeline.kept
 pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
-pipeline.recognisers pipeline.fetch pipeline.npm
+pipeline.elsewhere
+pipeline.recognisers pipeline.elsewhere_worker pipeline.fetch pipeline.npm
+pipeline.elsewhere_child
 pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
 pipeline.vault pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.recognise pipeline.moonshine pipeline.capture pipeline.segment
@@ -85,6 +87,7 @@ pipeline.lineage
 pipeline.limits pipeline.profiles
 pipeline.reckoning pipeline.sensitive
 pipeline.settings
+pipeline.elsewhere_sealing
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
 pipeline.indexvalues
 pipeline.supervisor
