@@ -127,6 +127,26 @@ def test_the_control_survivors_that_do_not_name_the_dying_are_caught(
         check(house, moments, judge_found(house, dying), most=1)
 
 
+def test_no_crash_of_replacing_what_is_missing_leaves_a_key_unaccounted_for(tmp_path: Path) -> None:
+    """Nothing on the disk tells any more that it was retired: its file was gone before."""
+    house = tidied(tmp_path, SAID)
+    with acting(house.vault, clock):
+        (owner,) = house.vault.owned(INDEX)
+        (file,) = house.vault.artefacts(owner)
+        house.disk.delete(file.path)
+        house.disk.sync_dir(file.path.parent)
+    moments = moments_of(house.disk, lambda: indexing.keep_up(house.vault, clock))
+
+    def judge(vault: Vault, disk: HouseDisk, *, is_done: bool) -> None:
+        assert disk.names(vault.capture) == []
+        told = audit(vault).problems  # that the file is missing, or is none, until it is retired
+        assert [it for it in told if file.path.name not in it] == []
+        assert list(vault.interactions()) == [row.interaction for row in index.rows(vault)]
+        assert not (is_done and vault.ring.is_live(file.slot))
+
+    assert check(house, moments, judge, most=4) > 40
+
+
 def test_what_a_crash_kept_twice_is_retired_later(tmp_path: Path) -> None:
     """The survivors' segment was written, and then the erasure never began."""
     house = tidied(tmp_path, SAID)
