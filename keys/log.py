@@ -162,6 +162,10 @@ class Log:
         is_of_it = 0 < position <= self.size and self._leaf(position - 1).hex() == leaf
         return (position, rows) if is_of_it and len(rows) == len(parsed) else (0, [])
 
+    def is_remembered_wrongly(self) -> bool:
+        """Tells whether `log-keys` is there and is not of this log: then nobody goes by it."""
+        return self._disk.size(self._keys) is not None and not self._remembered()[0]
+
     def _leaf(self, index: int) -> Hash:
         return self._read_hash(stored_index(0, index))
 

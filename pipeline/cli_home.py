@@ -12,7 +12,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def add_home(commands: Any, add: Add) -> None:  # noqa: ANN401 - argparse has no public name for it
-    """Adds `events`."""
+    """Adds `doctor` and `events`."""
+    it = add(commands, "doctor", "what weakens erasure on this machine, and what to do")
+    it.add_argument("--fix", action="store_true", help="do what can be done without a risk")
     it = add(commands, "events", "tell other programs what happens, as JSON lines without speech")
     since = "from this entry of the log on, instead of from now on"
     it.add_argument("--since", type=_entry, metavar="N", help=since)

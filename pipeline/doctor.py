@@ -3,6 +3,7 @@
 Looks at a vault from outside and opens none, so that it helps most when one does not open.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from pipeline import machine, models, recovery
 from pipeline.errors import NoModel
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.terminal import count
+
+TAG, SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
+"""What many backup programs look for in a folder, to leave it out."""
 
 
 def findings(vault: Path, anchors: Path) -> list[Finding]:
@@ -29,6 +33,13 @@ def findings(vault: Path, anchors: Path) -> list[Finding]:
     ]
 
 
+def is_tagged(anchors: Path) -> bool:
+    """Tells whether backup programs that look for it are told to leave the anchors out."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (anchors / TAG).read_text("utf-8").startswith(SIGNATURE)
+    return False
+
+
 def _anchor(anchors: Path) -> Finding:
     level = level_of(medium_of(anchors))
     state = OK if level.letter < "D" else WARN
@@ -39,10 +50,12 @@ def _anchor(anchors: Path) -> Finding:
 def _apart(vault: Path, anchors: Path) -> Finding:
     inside = anchors.resolve().is_relative_to(vault.resolve())
     if not inside:
+        marked = f", is marked by a {TAG}" if is_tagged(anchors) else ""
         return Finding(
             "anchor apart",
             WARN,
-            f"{anchors} is outside the vault; whether backups take it cannot be seen from here",
+            f"{anchors} is outside the vault{marked}; whether backups take it cannot be seen from "
+            "here",
             f"leave {anchors} out of every backup: a copy of it revives what was erased after",
         )
     return Finding("anchor apart", BAD, f"{anchors} is inside the vault", "set ANECHOIC_ANCHOR_DIR")

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OK, WARN, BAD = "ok", "warn", "bad"
+FIXED, LEFT = "fixed", "left"
+"""What the doctor says of what it was asked to fix."""
 _PR_SET_DUMPABLE = 4
 _LOCK_ALL = 1 | 2 | 4  # MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT: what is never touched costs nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: its state (ok, warn, bad), what was found, and what to do."""
+    """One thing looked at: its state (ok, warn, bad; fixed, left), what was found, what to do."""
 
     check: str
     state: str

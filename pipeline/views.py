@@ -12,7 +12,7 @@ from pipeline import logkey
 from pipeline.anchoring import AnchorRow
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.history import Row
-from pipeline.machine import BAD, OK, WARN, Finding
+from pipeline.machine import BAD, FIXED, LEFT, OK, WARN, Finding
 from pipeline.model import RATE_HZ
 from pipeline.query import Query, snippet
 from pipeline.terminal import Column, Terminal, count, local, safe
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # only `model` needs it, and imports it itself
     from pipeline import models as catalogue
 
 _SHORT = 8
-_STYLE = {OK: "green", WARN: "yellow", BAD: "red"}
+_STYLE = {OK: "green", WARN: "yellow", BAD: "red", FIXED: "bold green", LEFT: "yellow"}
 
 
 def vault_made(it: Terminal, vault: Vault) -> None:
