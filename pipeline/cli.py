@@ -350,7 +350,6 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_rest(commands: "Commands[argparse.ArgumentParser]") -> None:
     add_skills(commands, _add)
     add_home(commands, _add)
-    _add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it = _add(commands, "model", "list or fetch recognition models, or choose the vault's")
     acts = it.add_subparsers(dest="act", metavar="list|fetch|use", required=True)
     _add(acts, "list", "models that can be had, and those installed")

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from keys.receipt import FAILED as NOT_ERASED
@@ -18,6 +19,7 @@ from pipeline.forgetting import Proposal, carry_out, propose
 from pipeline.keep import chosen
 from pipeline.opening import (
     apart,
+    asked_before,
     choose_model,
     new_passphrase,
     the_model,
@@ -186,9 +188,12 @@ def forget(options: Namespace) -> int:
 def doctor(options: Namespace) -> int:
     """Says what weakens erasure on this machine, and what to do."""
     from pipeline.doctor import findings
+    from pipeline.mending import mend
 
     it = Terminal(as_json=options.json)
-    found = findings(places.vault_directory(options.vault), places.anchor_directory())
+    where = places.vault_directory(options.vault), places.anchor_directory()
+    mended = list(mend(*where, partial(_ask, options))) if options.fix else []
+    found = [*mended, *findings(*where)]
     views.findings(it, found)
     return FAILED if any(finding.state == machine.BAD for finding in found) else DONE
 
@@ -207,6 +212,10 @@ def model(options: Namespace) -> int:
     named, chosen = os.environ.get(models.VARIABLE), the_vaults_model(options)
     views.models(it, models.MODELS, installed, named, chosen)
     return DONE
+
+
+def _ask(options: Namespace) -> bytearray:
+    return asked_before(options)()
 
 
 def demo(options: Namespace) -> int:

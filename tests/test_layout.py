@@ -34,7 +34,7 @@ pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
 pipeline.wyoming_frames pipeline.wyoming_address
 pipeline.reporting
 pipeline.report
-pipeline.showing
+pipeline.showing pipeline.mending
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.opening pipeline.restore pipeline.vocabulary pipeline.following
 pipeline.assistant.respond
