@@ -9,7 +9,9 @@ costs the reading of two small files, whatever the size of the vault. Pure polic
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from keys.entry import SealedEntry, parse_line
 from keys.errors import Tampered
+from keys.logsearch import lines_with
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
 from pipeline import erase, index, kept, write
@@ -76,7 +78,7 @@ def state_of(vault: Vault, clock: Clock) -> State | None:
     """
     owners = vault.owned(SETTINGS)
     if not owners:
-        if agendas.exists(vault):
+        if agendas.exists(vault) or _were_set(vault):
             raise Tampered(
                 "the settings of this vault are missing, so nobody knows what may be kept; bring "
                 "their sealed file back from a copy: `anechoic restore COPY`"
@@ -89,6 +91,18 @@ def state_of(vault: Vault, clock: Clock) -> State | None:
     reckoning = known.reckoning.step(seen_s) if known else _reckoned_anew(vault, seen_s)
     agenda = Agenda(known.next_s if known else 0, reckoning)
     return State(settings, owners[-1], artefact.slot, agenda, known)
+
+
+def _were_set(vault: Vault) -> bool:
+    """Tells whether the log has settings whose key lives: then their file and agenda are lost."""
+    entries, known = vault.directory / "log" / "entries", vault.without_settings
+    mark = f" {SETTINGS} ".encode()
+    for line in lines_with(vault.disk, entries, vault.disk.size(entries) or 0, [mark], known):
+        _, entry = parse_line(line, vault.id)
+        if isinstance(entry, SealedEntry) and vault.ring.is_live(entry.label.slot):
+            return True
+    vault.without_settings = vault.log.size
+    return False
 
 
 def settings_of(vault: Vault, clock: Clock) -> Settings:
@@ -240,10 +254,10 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
     owners = vault.owned(SETTINGS)
     if not owners:
         return None
+    state = state_of(vault, clock)  # first: where the newest do not open, no others are given up
+    assert state is not None, "there are settings"  # noqa: S101 - as looked at above
     if owners[1:]:
         erase.retire(vault, owners[:-1], clock)
-    state = state_of(vault, clock)
-    assert state is not None, "there are settings"  # noqa: S101 - as looked at above
     if state.agenda.next_s is not None and state.agenda.next_s <= state.now_s:
         return _look_through(vault, state, clock)
     _remember(vault, state)
@@ -253,9 +267,8 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
     found = due(rows_of(vault), state.settings, state.now_s)
     done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
-    next_s = found.next_s
-    if vault.unreadable:  # nobody knows when that falls due: look again
-        next_s = shorter(next_s, state.now_s + DAY_S)
+    # What cannot be read may come back, and so may an old agenda: one is good for a day.
+    next_s = shorter(found.next_s, state.now_s + DAY_S)
     _save(vault, replace(state, agenda=Agenda(next_s, state.agenda.reckoning)))
     return done
 

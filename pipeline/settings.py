@@ -18,6 +18,8 @@ from pipeline.errors import Refused
 FOREVER, NONE = "forever", "none"
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 _UNITS_S = {"m": MINUTE_S, "h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
+_LONGEST_S = 100 * 365 * DAY_S
+"""Longer ones end beyond what dates and the index can hold."""
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdwy])")
 
 Limit = int | None
@@ -160,7 +162,10 @@ def parse_duration(text: str) -> Limit:
     if text in {FOREVER, NONE}:
         return None if text == FOREVER else 0
     if found := _DURATION.fullmatch(text):
-        return int(found[1]) * _UNITS_S[found[2]]
+        limit = int(found[1]) * _UNITS_S[found[2]]
+        if limit > _LONGEST_S:
+            raise Refused(f"{text} is longer than a hundred years: write {FOREVER}")
+        return limit
     raise Refused(
         f"expected a duration such as 30m, 1h, 7d, 2w, 1y, {FOREVER} or {NONE}: found {text[:40]!r}"
     )

@@ -69,6 +69,8 @@ class Vault:
         """Tells the time in UTC, RFC 3339; `acting` sets it."""
         self.unreadable: set[InteractionId] = set()
         """What was passed over so far, because a sealed file of it is missing or damaged."""
+        self.without_settings = 0
+        """So many entries of the log are known to have no settings with a living key."""
 
     def use_anchors(self, spec: str, ring: Ring | None = None) -> None:
         """Takes these anchors from here on, with the ring that they open."""

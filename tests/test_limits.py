@@ -58,6 +58,12 @@ def test_another_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["101y", "99999y", "99999w"])
+def test_a_duration_beyond_all_dates_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="forever"):
+        parse_duration(text)
+
+
 def test_settings_are_sealed_and_read_again_whole() -> None:
     settings = child(audio="1d", words="7d")
     settings = set_limits(settings, Wish(audio="1h", existing=True, own_words=("gärtner",)), NOON)

@@ -18,7 +18,7 @@ from keys.model import InteractionId
 from keys.receipt import CONFIRMED, verify
 from keys.sealed import HEADER_SIZE, parse_header
 from keys.secret import Secret
-from pipeline import agenda, index, retention, write
+from pipeline import agenda, erase, index, retention, write
 from pipeline.artefact import ANSWER, AUDIO, INDEX, META, SETTINGS, TRANSCRIPT, Meta
 from pipeline.audit import audit
 from pipeline.indexing import keep_up
@@ -527,6 +527,20 @@ def test_an_agenda_of_other_settings_is_none(home: Home) -> None:
     assert home.after(HOUR_S) == {}
 
 
+@pytest.mark.parametrize("age_s", [0, 3 * DAY_S])
+def test_an_old_agenda_that_is_put_back_is_good_for_a_day(home: Home, age_s: int) -> None:
+    """One of the same settings, from when nothing was there: it said that nothing falls due."""
+    home.wish(words="2h")
+    home.after()
+    path = home.vault.directory / agenda.FILE
+    old = path.read_bytes()
+    home.after(age_s)
+    it = home.must_say(LIGHT)
+    path.write_bytes(old)
+    assert home.after(3 * HOUR_S).keys() == ({it} if age_s == 0 else set())
+    assert home.after(DAY_S) == {}
+
+
 def test_what_is_restored_from_a_copy_falls_due(home: Home, tmp_path: Path) -> None:
     home.wish(words="1d")
     it = home.must_say(LIGHT)
@@ -553,6 +567,37 @@ def test_settings_that_are_missing_let_nothing_in_and_stop_no_other_command(home
     assert home.after().keys() == {it}
     artefact.path.write_bytes(data)
     assert home.say(LIGHT, CHILD)
+
+
+def test_settings_and_agenda_that_are_missing_are_missed_by_the_log(home: Home) -> None:
+    """As after a disk was lost, with ring and log from a mirror and older files from a copy."""
+    home.child(consent=None)
+    home.must_say(LIGHT)
+    (owner,) = home.vault.owned(SETTINGS)
+    (artefact,) = home.vault.artefacts(owner)
+    artefact.path.unlink()
+    (home.vault.directory / agenda.FILE).unlink()
+    home.vault = reopen(home.vault.directory.parent)
+    for _ in range(2):
+        with pytest.raises(Tampered, match="restore COPY"):
+            home.say(LIGHT, CHILD)
+
+
+def test_older_settings_are_not_given_up_for_newer_that_do_not_open(home: Home) -> None:
+    home.wish(words="1d")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(erase, "retire", lambda *_: None)
+        home.wish(words="2d")
+    older, newer = home.vault.owned(SETTINGS)
+    (artefact,) = home.vault.artefacts(newer)
+    data = artefact.path.read_bytes()
+    artefact.path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(Tampered):
+        home.after()
+    assert home.vault.owned(SETTINGS) == [older, newer]
+    artefact.path.write_bytes(data)
+    home.after()
+    assert home.vault.owned(SETTINGS) == [newer]
 
 
 def test_a_child_forgotten_by_hand_is_forgotten(home: Home) -> None:
