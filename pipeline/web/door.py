@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -29,6 +30,7 @@ from pipeline.web.pages import application
 _BACKLOG = 64
 _DRAIN_S = 20
 """An erasure that is being answered is not cut off by the relief that it leads to."""
+_LAST_S = 0.3
 _HEADER_LIMIT = 32 * 1024
 _HEADER_S = 10.0
 _AT_ONCE = 64
@@ -64,7 +66,7 @@ class Door:
                 yield failed
             finally:
                 house.close()
-                server.should_exit = True
+                _drain(server)
                 serving.join()
 
 
@@ -121,6 +123,14 @@ def _silenced() -> Iterator[None]:
     finally:
         for it, (handlers, propagate) in zip(loggers, before, strict=True):
             it.handlers, it.propagate = handlers, propagate
+
+
+def _drain(server: uvicorn.Server) -> None:
+    """Lets in nobody more, then ends; who has just come in is answered and not hung up on."""
+    for it in getattr(server, "servers", []):  # it has none before it has begun
+        it.get_loop().call_soon_threadsafe(it.close)
+    time.sleep(_LAST_S)
+    server.should_exit = True
 
 
 def _serve(server: uvicorn.Server, listening: socket.socket, failed: threading.Event) -> None:
