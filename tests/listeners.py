@@ -26,6 +26,7 @@ from pipeline.write import Part
 from tests.turns import say
 
 CHUNK_S = CHUNK_SAMPLES / RATE_HZ
+LATE_S = 0.3
 SHORT = Endpointing(hang_over_ms=416, maximum_ms=2560, cut_window_ms=640)
 
 
@@ -106,6 +107,7 @@ def listens(script: Sequence[bool], vault: Path, turn: Turn, ends: Endpointing =
         left = event.baton if isinstance(event, Left) else None
     if left is None:
         return 0
+    time.sleep(LATE_S)  # what is spoken meanwhile is for the next one to hold
     turn.leave(left.encode())
     return RELIEVED
 
@@ -117,7 +119,7 @@ def ticks(*seconds: float) -> list[bool]:
 
 SENTENCES = [False] * 10 + ticks(*(0.5, 0.45) * 5, 0.0, 0.5)
 ONE_SPEECH = [False] * 10 + ticks(4.5, 0.6)
-THREE = [False] * 10 + ticks(0.4, 0.45, 2.4, 0.5, 0.4, 0.6)
+THREE = [False] * 10 + ticks(0.4, 0.45, 5.0, 0.5, 0.4, 0.6)
 
 
 def sentences(vault: Path, turn: Turn) -> int:

@@ -25,7 +25,7 @@ from tests.commandline import Shell
 _NEEDED = ("pulseaudio", "pactl", "pacat", "paplay")
 _PLUGIN = ("alsa-lib/libasound_module_pcm_pulse.so",)
 _PATIENCE_S = 10.0
-_EAR_PATIENCE_S = 20.0
+_EAR_PATIENCE_S = 60.0
 
 
 def missing() -> str:

@@ -19,6 +19,7 @@ import soundfile as sf
 
 from pipeline.model import RATE_HZ
 from tests.commandline import ROOT, Shell
+from tests.lateness import lateness_s
 from tests.microphone import VirtualMicrophone, listening, shell_at, virtual_microphone
 
 SAMPLES = ROOT / "samples"
@@ -64,7 +65,7 @@ def test_what_is_said_is_sealed_and_listed_half_a_second_later(
         assert ear.stop() == 0
         assert sorted(json.loads(ear.out[0][1])) == ["interaction", "seconds", "source", "text"]
     print(f"end of speech to sealed and listed: {', '.join(f'{d:.2f} s' for d in delays)}")
-    assert min(delays) < 1.0  # half a second, and what a busy machine adds
+    assert min(delays) < 1.0 + lateness_s()  # half a second, and what a busy machine adds
     remarks = "".join(line for _, line in ear.err)
     assert "lost" not in remarks
     rows = shell.json("history")
@@ -115,13 +116,14 @@ def test_a_process_killed_while_somebody_speaks_loses_a_second_at_most(
 ) -> None:
     with listening(shell) as ear:
         playing = microphone.playing(PIZZA)
-        time.sleep(2.5)
+        _until_there(shell.vault / "capture")
+        time.sleep(1.5)
         ear.stop(signal.SIGKILL)
         playing.wait(_PATIENCE_S)
     (row,) = shell.json("history")
     assert sorted(row["artefacts"]) == ["audio", "meta"]
     assert row["text"] == ""
-    print(f"killed 2.5 s after the start of playing: {row['seconds']} s kept")
+    print(f"killed 1.5 s after the first of it was sealed: {row['seconds']} s kept")
     assert row["seconds"] > 1.0
     assert shell.json("show", row["interaction"])["truncated"] is True
     shell.json("audit")
@@ -224,7 +226,7 @@ def test_a_sound_server_that_dies_is_noticed_and_waited_for(tmp_path: Path) -> N
             assert "timer" in ear.said(1)[1]["text"]
             assert ear.stop() == 0
         print(f"a dead sound server was noticed after {noticed_s:.2f} s")
-        assert noticed_s < 1.3
+        assert noticed_s < 1.3 + lateness_s()
         assert cut_off["text"].startswith("order")
         assert cut_off["seconds"] < len(sf.read(PIZZA)[0]) / RATE_HZ
         shell.json("audit")

@@ -1,7 +1,6 @@
 """What libraries write to the process's own stderr stays off the screen; what we say is on it."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import models
-from tests.commandline import ROOT, Shell
-from tests.microphone import virtual_microphone
+from tests.commandline import ROOT
+from tests.microphone import listening, shell_at, virtual_microphone
 
 SAMPLES = ROOT / "samples"
 ALONE = """
@@ -46,20 +44,14 @@ def test_only_what_python_writes_comes_through() -> None:
 @pytest.mark.microphone
 @pytest.mark.model
 def test_a_sound_server_that_dies_writes_nothing_on_the_screen(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
     with virtual_microphone(tmp_path / "sound") as microphone:
-        variables = {**microphone.variables, "ANECHOIC_MODEL": str(models.find(None))}
-        shell = Shell(home).having(**variables)
+        shell = shell_at(tmp_path, microphone)
         shell("init")
-        with shell.start("listen") as process:
-            time.sleep(5)
+        with listening(shell) as ear:
             microphone.kill()
-            time.sleep(3)
-            os.killpg(process.pid, signal.SIGINT)
-            told = process.communicate(timeout=30)[1]
-    assert process.returncode == 0
-    lines = told.strip().splitlines()
+            ear.wait_for("brings no sound any more")
+            time.sleep(1)
+            assert ear.stop() == 0
+    lines = [line for _, line in ear.err]
     assert lines[0].startswith("listening to ")
-    assert any("brings no sound any more" in line for line in lines)
     assert not [line for line in lines if "Expression" in line or "ALSA" in line]
