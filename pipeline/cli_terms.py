@@ -27,6 +27,8 @@ def _add_serve(commands: Any, add: Add) -> None:  # noqa: ANN401
     it.add_argument("--web", nargs="?", const=WEB, metavar="HOST:PORT", help=web)
     wyoming = "speech-to-text for Home Assistant at an address such as tcp://127.0.0.1:10300"
     it.add_argument("--wyoming", metavar="URI", help=wyoming)
+    it.add_argument("--listen", action="store_true", help="hear a microphone too, showing nothing")
+    it.add_argument("--device", metavar="NAME", help="with --listen: as in listen")
     it.add_argument("--announce", action="store_true", help="tell the local network of it")
     it.add_argument("--ephemeral", action="store_true", help="store nothing of what it hears")
     it.add_argument("--profile", default="default", metavar="P", help="for whom it hears")

@@ -64,13 +64,13 @@ def devices(options: Namespace) -> int:
     return DONE
 
 
-def listen(options: Namespace) -> int:
-    """Listens at a microphone until Ctrl-C.
+def listen(options: Namespace, ask: AskPassphrase | None = None) -> int:
+    """Listens at a microphone until Ctrl-C; a passphrase is asked for unless `ask` gives it.
 
     What holds speech or a key is a worker; this process has no more than the model.
     """
     load, is_shared = _loader(the_model(options), vocabulary(options.vocabulary))
-    ask = None if options.ephemeral else asked_before(options)
+    ask = None if options.ephemeral else ask or asked_before(options)
     work = partial(_listen, options, load, ask)
     return supervisor.supervise(work, places.vault_directory(options.vault), fork=is_shared)
 

@@ -7,23 +7,24 @@ erasure; the process above it never touches speech.
 """
 
 import contextlib
-import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from keys.errors import Busy
-from pipeline import places, supervisor
+from pipeline import notify, places, supervisor
 from pipeline import retention as retaining
+from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.assistant.bell import Bell
 from pipeline.assistant.watch import Watch
+from pipeline.beside import Beside, beside
 from pipeline.erase import Clock
 from pipeline.errors import Refused
 from pipeline.indexing import tidy
+from pipeline.listen import LIVE
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
 from pipeline.skills.again import Asking
@@ -42,6 +43,13 @@ _AGAIN_S = 1.0
 _OF_THE_PAGE = {"starlette", "uvicorn", "h11", "anyio"}
 
 
+class Flag(Protocol):
+    """Something that may be set, by whatever has ended what it stands for."""
+
+    def is_set(self) -> bool:
+        """Tells whether it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Duty:
     """Something to be done with the vault every so often, under its lock; returns a remark."""
@@ -50,12 +58,14 @@ class Duty:
     do: Callable[[Vault, Clock], str | None]
 
 
-def duties_of(vault: Vault, bell: Bell) -> Sequence[Duty]:
+def duties_of(vault: Vault, bell: Bell, *, rings: bool = True) -> Sequence[Duty]:
     """Returns what is to be done with a vault; what else `serve` shall do is added here.
 
-    Taking the vault erases what has fallen due; `doubt` tells where that waits for the clock.
+    Taking the vault erases what has fallen due; `doubt` tells where that waits for the clock. It
+    does not ring where a listener does, which can hear that it shall stop.
     """
-    return (Duty(EVERY_S, retaining.doubt), _ringing(vault, bell), Duty(EVERY_S, _index), _asking())
+    ringing = (_ringing(vault, bell),) if rings else ()
+    return (Duty(EVERY_S, retaining.doubt), *ringing, Duty(EVERY_S, _index), _asking())
 
 
 def _ringing(vault: Vault, bell: Bell) -> Duty:
@@ -86,12 +96,24 @@ def serve(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     wyoming = _wyoming(options, it) if options.wyoming else None
     web = _web(options, it) if options.web else None
-    work = partial(_work, options, asked_before(options), wyoming, web)
+    ask, directory = asked_before(options), places.vault_directory(options.vault)
     it.say("at work: what falls due is erased within a minute; Ctrl-C ends")
     is_forked = supervisor.CAN_FORK and (wyoming is None or wyoming.shared is not None)
-    with announced(wyoming.listening) if wyoming and options.announce else nullcontext():
-        directory = places.vault_directory(options.vault)
+    with contextlib.ExitStack() as around:
+        if wyoming and options.announce:
+            around.enter_context(announced(wyoming.listening))
+        ear = around.enter_context(_listening(options, ask)) if options.listen else None
+        work = partial(_work, options, ask, wyoming, web, ear)
         return supervisor.supervise(work, directory, fork=is_forked)
+
+
+def _listening(options: Namespace, ask: AskPassphrase) -> contextlib.AbstractContextManager[Beside]:
+    from pipeline.microphone import listen
+
+    whose = None if options.profile == DEFAULT_PROFILE else options.profile
+    more = {"profile": whose, "wake": None, "once": False, "vocabulary": None, "json": True}
+    theirs = Namespace(**{**vars(options), **more, "pause": LIVE.hang_over_ms})
+    return beside(partial(listen, theirs, ask), fork=supervisor.CAN_FORK)
 
 
 def _wyoming(options: Namespace, it: Terminal) -> "Door":
@@ -124,6 +146,7 @@ def _work(
     ask: AskPassphrase | None,
     wyoming: "Door | None",
     web: "WebDoor | None",
+    ear: Beside | None,
     turn: Turn,
 ) -> int:
     it = Terminal(as_json=options.json)
@@ -131,24 +154,27 @@ def _work(
     again = partial(the_vault, options, it, ask)
     bell = Bell()
     with contextlib.ExitStack() as doors:
-        failed = list[threading.Event]()
+        failed = list[Flag]([ear] if ear else [])
         if wyoming:
             hearing = wyoming.opened(None if options.ephemeral else again, it.problem)
             failed.append(doors.enter_context(hearing))
         if web:
             failed.append(doors.enter_context(web.opened(again, it.exact_remark)))
         turn.ready()
+        if turn.is_first:
+            notify.ready()
         while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
             pass
         ends = partial(_ends, turn, failed, bell)
-        attend(vault, duties_of(vault, bell), ends, now, it.problem, turn.stop.wait)
+        rings = ear is None or options.ephemeral
+        attend(vault, duties_of(vault, bell, rings=rings), ends, now, it.problem, turn.stop.wait)
     if turn.stop.is_set():
         return DONE
     turn.leave(b"")
     return RELIEVED
 
 
-def _ends(turn: Turn, failed: Sequence[threading.Event], bell: Bell) -> bool:
+def _ends(turn: Turn, failed: Sequence[Flag], bell: Bell) -> bool:
     """Tells whether the worker's time has come; what rings is not cut off by the next one."""
     is_relieved = turn.over.is_set() and not bell.is_ringing
     return turn.stop.is_set() or any(it.is_set() for it in failed) or is_relieved

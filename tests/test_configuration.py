@@ -22,7 +22,7 @@ listen: device wake once ephemeral profile pause model vocabulary · devices: le
 ask: profile aloud · history: limit since until profile · search: limit · report: profile
 verify: explain log-key copy witness tsa · stamp: witness tsa · audit: copy
 events: since no-follow
-log-key rotate: ml-dsa · serve: web wyoming announce ephemeral profile model
+log-key rotate: ml-dsa · serve: web wyoming listen device announce ephemeral profile model
 """
 TYPED = """
 forget: last all match since until profile only keep dry-run yes receipt

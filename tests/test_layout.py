@@ -18,8 +18,9 @@ pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
 pipeline.commands
 pipeline.demo
+pipeline.serve
 pipeline.microphone
-pipeline.companion pipeline.serve
+pipeline.companion pipeline.beside
 pipeline.web.door
 pipeline.web.pages
 pipeline.web.erasing pipeline.web.holding
@@ -99,7 +100,7 @@ pipeline.skills.configuration
 pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.configuration
-pipeline.places pipeline.machine pipeline.terminal pipeline.interrupts
+pipeline.places pipeline.notify pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.web.sound
 pipeline.model
 pipeline.web.guard
