@@ -1,11 +1,14 @@
 """A conversation: what is asked for is done, said back, and open until it is over or called off."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from keys.errors import Busy, Malformed
+from keys.lock import locked
 from pipeline.artefact import ACTION, ANSWER, FIRED, INTENT
 from pipeline.assistant.calendar import ics
 from pipeline.assistant.derived import KEEP, MUTE, SILENCE
@@ -27,6 +30,7 @@ from pipeline.assistant.values import (
 )
 from pipeline.session import acting
 from pipeline.skills.interface import Declined, Outcome, Result, Unknown
+from pipeline.vault import Vault
 from tests.conversation import MONDAY, Talk
 from tests.household import forget, make, reopen
 
@@ -288,6 +292,31 @@ def test_an_errand_is_not_done_after_no_silence_or_too_late(talk: Talk) -> None:
     talk.say("yes")
     assert talk.skills.given == []
     assert [it for it in talk.entries() if it.action.what == ORDER] == []
+
+
+@pytest.mark.usefixtures("with_skills")
+def test_a_yes_to_something_else_does_no_errand(talk: Talk) -> None:
+    talk.answers("order a pizza", "yes but keep it small", "yes")
+    assert talk.skills.given == []
+
+
+@pytest.mark.usefixtures("with_skills")
+def test_what_was_given_is_not_asked_for_again_where_the_vault_is_busy(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.assistant.respond._PATIENT_S", 0.0)
+    talk.skills.outcome = Result({"text": "Sent."})
+    give = talk.skills.use
+    with ExitStack() as held:
+
+        def use(vault: Vault, *about: Any) -> Outcome:  # noqa: ANN401 - passed on
+            outcome = give(vault, *about)
+            held.enter_context(locked(vault.directory / "lock"))
+            return outcome
+
+        talk.assistant._use = use
+        talk.say("order a pizza")
+        assert talk.say("yes").text == "Sent."
 
 
 @pytest.mark.usefixtures("with_skills")

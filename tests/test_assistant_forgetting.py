@@ -22,7 +22,7 @@ from pipeline.session import acting
 from pipeline.vault import Vault
 from tests.commandline import Shell
 from tests.conversation import Talk
-from tests.household import make, reopen
+from tests.household import forget, make, reopen
 
 
 @pytest.fixture
@@ -164,6 +164,14 @@ def test_something_that_is_not_there_cannot_be_kept_and_then_nothing_goes(talk: 
     talk.say("wake me up at seven")
     talk.answers("forget what i just said", "yes but keep the elephant")
     assert talk.open() == ["alarm"]
+
+
+def test_what_another_forgot_meanwhile_cannot_be_kept_and_then_nothing_goes(talk: Talk) -> None:
+    talk.answers("wake me up at seven", "remind me to call mum at nine tomorrow")
+    talk.say("forget everything")
+    forget(reopen(talk.vault.directory.parent), talk.sealed[0])
+    assert "nothing was forgotten" in talk.say("yes but keep everything").text
+    assert talk.open() == ["call mum"]
 
 
 CROSSING = [

@@ -40,6 +40,7 @@ _NOT_STORED = "Nothing is stored for this profile, so that cannot be done."
 _BUSY = "The vault is busy, so that was not done. Say it again."
 _FORGOTTEN = "That was forgotten meanwhile."
 _READS_A_LINE = 64
+_PATIENT_S = 30.0
 Use = Callable[[Vault, InteractionId, str, Mapping[str, str]], Outcome]
 
 
@@ -80,7 +81,8 @@ class Assistant:
         asked = self._asked if self._asked and self._asked.until >= self._now() else None
         self._asked = asked
         is_a_choice = asked is not None and asked.question is None
-        if is_a_choice and (answer := understand(text, only={_YES, _NO, _KEEP})):
+        answers = {_YES, _NO, _KEEP} if asked and asked.proposal else {_YES, _NO}
+        if is_a_choice and (answer := understand(text, only=answers)):
             return Derived(reply=answer)
         try:
             if asked and asked.question and only_a_time(text):
@@ -155,13 +157,17 @@ class Assistant:
             with acting(vault):
                 artefact = write.add(vault, interaction, (ACTION, action.encode()))
             how, said = self._given(vault, interaction, action)
-            with acting(vault):
-                entry = Entry(interaction, artefact, ACTION, action)
-                mark(vault, Mark(entry, how), _utc(self._now()))
-                write.add(vault, interaction, (ANSWER, Answer(said).encode()))
         except Erased:
             return Reply(_FORGOTTEN)
+        entry = Entry(interaction, artefact, ACTION, action)
+        with suppress(Erased, Busy):  # it was given all the same, and must not be asked for again
+            self._seal_outcome(vault, entry, how, said)
         return Reply(said)
+
+    def _seal_outcome(self, vault: Vault, entry: Entry, how: str, said: str) -> None:
+        with acting(vault, wait_s=_PATIENT_S):
+            mark(vault, Mark(entry, how), _utc(self._now()))
+            write.add(vault, entry.owner, (ANSWER, Answer(said).encode()))
 
     def _given(self, vault: Vault, interaction: InteractionId, action: Action) -> tuple[str, str]:
         try:
@@ -228,6 +234,8 @@ class Assistant:
                 done = carry_out(vault, proposal, lambda: _utc(self._now()), names)
         except Erased:
             return Reply("That was forgotten already.")
+        except NotFound:  # what was to be kept, by somebody else meanwhile
+            return Reply("Some of that is not there any more; nothing was forgotten. Ask again.")
         if self._agenda:
             self._agenda.drop()
         return Reply(forget.told(done, proposal, names), receipt=done.receipt)
