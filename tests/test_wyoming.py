@@ -28,6 +28,7 @@ from pipeline.wyoming_about import About, languages
 from pipeline.wyoming_address import address_of, announced, bound, is_private, warning
 from pipeline.wyoming_hearing import Desk
 from tests.household import clock, forget, make, real_files, reopen
+from tests.lateness import lateness_s
 from tests.test_listen import WORDS, Parrot, probability
 from tests.wyoming_client import (
     BRISK,
@@ -82,7 +83,8 @@ def test_it_says_what_it_is(tmp_path: Path) -> None:
     with running([make(tmp_path)]) as it:
         began_s = time.monotonic()
         info, pong = asyncio.run(ask(it))
-        assert time.monotonic() - began_s < 1  # so long Home Assistant waits
+        took_s = time.monotonic() - began_s
+        assert took_s < 1.0 + lateness_s()  # so long Home Assistant waits
     assert pong.text == "hello"
     program = info.asr[0]
     assert program.supports_transcript_streaming

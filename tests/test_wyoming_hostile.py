@@ -28,6 +28,7 @@ from pipeline.session import acting
 from pipeline.wyoming_connection import Limits
 from pipeline.wyoming_frames import LINE_MAX, PAYLOAD_MAX, BadFrame
 from tests.household import clock, make, real_files, reopen
+from tests.lateness import lateness_s
 from tests.test_canary import leaking, variables
 from tests.test_listen import WORDS
 from tests.test_wyoming import disclosures, rows, wait_until
@@ -231,13 +232,15 @@ def test_without_a_limit_a_few_clients_could_take_all_memory(tmp_path: Path) -> 
 
 
 def test_who_sends_nothing_whole_in_time_is_sent_away() -> None:
+    slowest_s = 0.0
     with running([None], replace(BRISK, idle_s=0.4)) as it:
         for first in (b"", b"{", b'{"type": "describe"'):
             began_s = time.monotonic()
             with it.plug() as plug:
                 plug.sendall(first)
                 assert plug.recv(1000) == b""
-            assert time.monotonic() - began_s < 2
+            slowest_s = max(slowest_s, time.monotonic() - began_s)
+    assert slowest_s < 2.0 + lateness_s()
 
 
 def test_a_byte_at_a_time_is_not_enough() -> None:
