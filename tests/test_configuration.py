@@ -26,7 +26,7 @@ log-key rotate: ml-dsa · serve: web wyoming listen device announce ephemeral pr
 """
 TYPED = """
 forget: last all match since until profile only keep dry-run yes receipt
-agenda: ics plain · doctor: fix · report: page · export: to plain · stamp: to attach
+ingest: dask · agenda: ics plain · doctor: fix · report: page · export: to plain · stamp: to attach
 anchor add: to · anchor remove: destroyed · anchor recovery: to from passphrase yes anchor
 retention set: profile audio words sensitive sensitive-words inactive consent-by existing
 retention set: believe-clock · profile add: child consent-by device
