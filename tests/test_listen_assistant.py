@@ -4,6 +4,7 @@ Blocks of sound are scripted and so are the words; the vault and everything abov
 """
 
 import threading
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,19 @@ from numpy.typing import NDArray
 
 from pipeline import write
 from pipeline.artefact import ACTION, TRANSCRIPT
+from pipeline.assistant.derived import MUTE, Reply
 from pipeline.assistant.values import Action
 from pipeline.audit import audit
 from pipeline.companion import Companion
 from pipeline.heard import Dropped, Heard, Replied, Said
 from pipeline.listen import Request, listen
+from pipeline.microphone import _Keys
 from pipeline.model import Word
+from pipeline.relief import Baton
 from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting
 from pipeline.terminal import Terminal
+from pipeline.turn import LEFT, Turn
 from pipeline.vault import Vault
 from tests.household import clock, make, say
 from tests.test_listen import NOON, Script, probability, silence, voice
@@ -128,6 +133,18 @@ def test_stop_listening_mutes_and_is_not_stored(vault: Vault) -> None:
     _, companion = conversation(vault, "stop listening")
     assert companion._muted.is_set()
     assert kinds(vault) == []
+
+
+def test_the_next_worker_knows_of_a_mute_at_once_and_opens_nothing() -> None:
+    """By voice as by the key: an erasure, or the end of this worker, may come at any moment."""
+    ours, theirs = Pipe()
+    keys = _Keys(Turn(theirs, b"", is_first=True), once=False)
+    Companion(None, Terminal(as_json=True), keys.muted, keys.keep).obey(Reply(effect=MUTE))
+    assert ours.poll()
+    what, left = ours.recv()
+    assert (what, Baton.decode(left).is_muted) == (LEFT, True)
+    keys.muted.clear()
+    assert Baton.decode(ours.recv()[1]) == Baton()
 
 
 def test_keep_that_keeps_the_last_where_nothing_else_does() -> None:
