@@ -6,7 +6,7 @@ SECONDS := 20
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check fuzz samples clean
+.PHONY: help setup model demo test quick check man fuzz samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ fuzz: setup ## a fuzzer on each parser; SECONDS=20 each
 			{ cat "$$log"; exit 1; }; \
 		echo "$$name: $$(tail -n 1 "$$log")"; \
 	done
+
+man: setup ## the manual page, as build/anechoic.1
+	@mkdir -p build && $(BIN)/python -m pipeline.manual >build/anechoic.1
+	@echo "to have it for yourself: install -Dm644 build/anechoic.1 ~/.local/share/man/man1/anechoic.1"
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py

@@ -29,6 +29,7 @@ _MODULES = {
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
     **dict.fromkeys(("ask", "agenda"), "pipeline.assistant.asking"),
     "events": "pipeline.events",
+    "completion": "pipeline.completion",
     "stamp": "pipeline.stamping",
     "skills": "pipeline.skilled",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),

@@ -12,9 +12,11 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def add_home(commands: Any, add: Add) -> None:  # noqa: ANN401 - argparse has no public name for it
-    """Adds `doctor` and `events`."""
+    """Adds `doctor`, `completion` and `events`."""
     it = add(commands, "doctor", "what weakens erasure on this machine, and what to do")
     it.add_argument("--fix", action="store_true", help="do what can be done without a risk")
+    it = add(commands, "completion", "what a shell reads to complete commands and options")
+    it.add_argument("shell", choices=SHELLS, help="for example: anechoic completion bash")
     it = add(commands, "events", "tell other programs what happens, as JSON lines without speech")
     since = "from this entry of the log on, instead of from now on"
     it.add_argument("--since", type=_entry, metavar="N", help=since)

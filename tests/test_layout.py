@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = """
+pipeline.completion pipeline.manual
 pipeline.cli
 pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
