@@ -107,7 +107,17 @@ NOT_HERE = {
     "ingest": "test_ingest_erases_what_is_due",
 }
 """What is shown elsewhere, and where."""
-WITHOUT_A_VAULT = {"init", "devices", "doctor", "model", "demo", "skills", "stamp", "events", "completion"}
+WITHOUT_A_VAULT = {
+    "init",
+    "devices",
+    "doctor",
+    "model",
+    "demo",
+    "skills",
+    "stamp",
+    "events",
+    "completion",
+}
 """They make a vault, or a passing one, or look at this machine, at receipts or at the log alone."""
 
 
