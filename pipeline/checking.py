@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keys.attested import Trust
-from keys.copies import UNKNOWN, find_sealed
+from keys.copies import UNKNOWN
 from keys.errors import Malformed
 from keys.note import VerifierKey
 from keys.outcome import Outcome, states, trust_in, verify_files
@@ -22,6 +22,7 @@ from pipeline.commands import DONE, FAILED
 from pipeline.errors import Refused
 from pipeline.opening import the_vault, the_vault_if_any
 from pipeline.session import acting, now
+from pipeline.store import find_sealed, place
 from pipeline.terminal import Terminal
 from pipeline.vault import Vault
 
@@ -35,10 +36,11 @@ def verify(options: Namespace) -> int:
     vault = the_vault_if_any(options, it)
     trust = replace(trust, known=_keys_of(vault) if vault else ())
     outcomes = verify_files(options.receipts, trust)
-    copies = [row for path in options.copy for row in states(find_sealed(path), outcomes)]
+    places = [place(text) for text in options.copy]
+    copies = [row for path in places for row in states(find_sealed(path), outcomes)]
     if vault:
         with acting(vault):
-            copies = _states_in(vault, options.copy, dict(copies))
+            copies = _states_in(vault, places, dict(copies))
     lines = list[str]()
     for outcome in outcomes:
         lines += steps(outcome) if getattr(options, "explain", False) else []
@@ -53,7 +55,7 @@ def audit(options: Namespace) -> int:
     vault = the_vault(options, it)
     with acting(vault):
         result = auditing.audit(vault)
-        copies = _states_in(vault, options.copy, {})
+        copies = _states_in(vault, [place(text) for text in options.copy], {})
         epoch, key = vault.ring.epoch, logkey.signer(vault).verifier.format()
     proofs.audit(it, result, copies, epoch=epoch, log_key=key)
     return DOES_NOT_VERIFY if result.problems else DONE
@@ -80,7 +82,7 @@ def restore(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     with acting(vault):
-        found = list(restoring.restore(vault, options.copy))
+        found = list(restoring.restore(vault, place(options.copy)))
         retention.recheck(vault, now)
     proofs.restored(it, found)
     return FAILED if any(row.state == restoring.DAMAGED for row in found) else DONE
@@ -100,7 +102,9 @@ def _whose(outcome: Outcome, trust: Trust) -> str:
     return "of the vault here" if ours else NAMED
 
 
-def _states_in(vault: Vault, paths: Sequence[Path], known: dict[str, str]) -> list[tuple[str, str]]:
+def _states_in(
+    vault: Vault, paths: Sequence[Path | str], known: dict[str, str]
+) -> list[tuple[str, str]]:
     ledger = auditing.ledger_of(vault) if paths else auditing.Ledger()
     found = [found for path in paths for found in find_sealed(path)]
     of_vault = [(it.name, auditing.state_in(vault, ledger, it)) for it in found]

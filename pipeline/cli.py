@@ -34,6 +34,7 @@ _MODULES = {
     "skills": "pipeline.skilled",
     **dict.fromkeys(("retention", "profile"), "pipeline.terms"),
     "serve": "pipeline.serve",
+    "store": "pipeline.storing",
 }
 """Where the function of a command is, other than in `pipeline.commands`."""
 _BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE has ended
@@ -300,7 +301,7 @@ def _add_erasing(commands: "Commands[argparse.ArgumentParser]") -> None:
     way.add_argument("--attach", type=Path, nargs="+", metavar="FILE", help=back)
     _add_vouching(it)
     it = _add(commands, "restore", "bring sealed files back from an old copy of the vault")
-    it.add_argument("copy", type=Path, metavar="COPY", help="a folder or tar file, of any age")
+    it.add_argument("copy", metavar="COPY", help="a folder, tar file or store (URL), of any age")
     it = _add(commands, "audit", "hold every file, key, log entry and receipt together")
     _add_copy(it)
 
@@ -313,8 +314,8 @@ def _add_vouching(it: argparse.ArgumentParser) -> None:
 
 
 def _add_copy(it: argparse.ArgumentParser) -> None:
-    what = "tell of each sealed file in a folder or tar file whether it is live or erased"
-    it.add_argument("--copy", type=Path, action="append", default=[], metavar="PATH", help=what)
+    what = "tell of each sealed file in a folder, tar file or store whether it is live or erased"
+    it.add_argument("--copy", action="append", default=[], metavar="PATH|URL", help=what)
 
 
 def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -341,6 +342,10 @@ def _add_keeping(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add(acts, "show", "the key that signs now, and the handovers from earlier ones")
     rotate = _add(acts, "rotate", "sign with a new key from here on; old receipts stay good")
     rotate.add_argument("--ml-dsa", action="store_true", help="with a second signature, ML-DSA-44")
+    it = _add(commands, "store", "keep copies of the sealed files in another place: SFTP, S3, …")
+    acts = it.add_subparsers(dest="act", metavar="sync", required=True)
+    sync = _add(acts, "sync", "copy what lives there, ask for what is dead to be deleted")
+    sync.add_argument("url", metavar="URL", help="such as sftp://host/folder or s3://bucket/folder")
     it = _add(commands, "mirror", "keep ring and log in another place too")
     acts = it.add_subparsers(dest="act", metavar="list|add|remove", required=True)
     _add(acts, "list", "each mirror, and whether it is up to date")

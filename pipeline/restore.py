@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.copies import ERASED, LIVE, UNKNOWN, Found, find_sealed
+from keys.copies import ERASED, LIVE, UNKNOWN, Found
 from keys.errors import KeysError
 from pipeline.audit import Ledger, ledger_of, state_in
+from pipeline.store import find_sealed
 from pipeline.vault import Vault
 from pipeline.write import put_back
 
@@ -29,8 +30,8 @@ class Restored:
     state: str
 
 
-def restore(vault: Vault, copy: Path) -> Iterator[Restored]:
-    """Puts back what is live in a folder or tar file; the caller holds the lock."""
+def restore(vault: Vault, copy: Path | str) -> Iterator[Restored]:
+    """Puts back what is live in a folder, a tar file, or a store; the caller holds the lock."""
     ledger = ledger_of(vault)
     for found in find_sealed(copy):
         label = found.header.label if found.header else None

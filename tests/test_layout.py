@@ -16,7 +16,7 @@ LAYERS = """
 pipeline.completion pipeline.manual
 pipeline.cli
 pipeline.assistant.asking
-pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
+pipeline.checking pipeline.keeping pipeline.storing pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
 pipeline.commands
 pipeline.demo
 pipeline.serve
@@ -38,7 +38,8 @@ pipeline.reporting
 pipeline.report
 pipeline.showing pipeline.mending
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
-pipeline.opening pipeline.restore pipeline.vocabulary pipeline.following
+pipeline.restore
+pipeline.opening pipeline.store pipeline.vocabulary pipeline.following
 pipeline.assistant.respond
 pipeline.assistant.forget
 pipeline.forgetting

@@ -94,6 +94,7 @@ ACTS = {
     "anchor": ["list"],
     "log-key": ["show"],
     "mirror": ["list"],
+    "store": ["sync", "file://{home}/store"],
     "retention": ["show"],
     "profile": ["list"],
     "agenda": [],
