@@ -38,7 +38,9 @@ def _recognised(vault: Vault, interaction: InteractionId, recogniser: Recogniser
             vault.note_read("recognise", [interaction])
         words = recogniser.recognise(pcm)
         with acting(vault):
-            write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))
+            is_mine = _lacks_transcript(vault, interaction)  # another process may have been at it
+            if is_mine:
+                write.add(vault, interaction, (TRANSCRIPT, Transcript(words).encode()))
     except Erased:  # while it was recognised
         return False
-    return True
+    return is_mine

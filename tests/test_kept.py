@@ -162,6 +162,23 @@ def test_late_work_is_done_on_what_took_the_place_of_a_record(vault: Vault) -> N
     assert (action.state, action.last) == (CANCELLED, SEVEN)
 
 
+def test_what_left_of_a_record_is_in_the_receipt_of_what_took_its_place(vault: Vault) -> None:
+    old = kept(vault)
+    with acting(vault, clock):
+        vault.note("disclose", "plain-export", [old.owner])
+    for due in (SEVEN, SEVEN.replace("03-01", "03-02")):
+        (entry,) = entries(vault)
+        with acting(vault, clock):
+            mark(vault, Mark(entry, RANG), NOON, due)
+    (entry,) = entries(vault)
+    with acting(vault, clock):
+        found = forgetting.propose(vault, Selection(ids=(entry.owner.hex(),)), NOON)
+        statement = forgetting.carry_out(vault, found, clock).statement
+    (row,) = statement.disclosed
+    assert row.startswith(f"interaction {entry.owner.hex()}: plain export")
+    assert is_empty(vault)
+
+
 def test_records_of_other_actions_stay(vault: Vault) -> None:
     """The control: what is not the same is not taken."""
     one, other = kept(vault), act(vault)

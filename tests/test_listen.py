@@ -469,6 +469,26 @@ def test_a_transcript_for_what_is_forgotten_meanwhile_is_not_written(home: Home)
     home.assert_sound()
 
 
+def test_what_two_processes_recognise_at_once_gets_one_transcript(home: Home) -> None:
+    disk = FullDisk()
+    with pytest.raises(StateUnknown):
+        hear(
+            InVault(reopen(home.base, disk)),
+            *(voice(3, 2), lambda: setattr(disk, "is_full", True), voice(3, 2)),
+        )
+
+    class Slow(Parrot):
+        def finish(self) -> tuple[Word, ...]:
+            assert len(complete(reopen(home.base), Parrot())) == 1
+            return super().finish()
+
+    assert complete(home.vault, Slow()) == []
+    with acting(home.vault, clock):
+        (it,) = home.vault.interactions()
+        kinds = [file.kind for file in home.vault.artefacts(it)]
+    assert sorted(kinds) == [AUDIO, META, TRANSCRIPT]
+
+
 def spoken_pieces(word: int, seconds: float) -> list[bytes]:
     pcm = np.concatenate([b.pcm for b in voice(word, seconds) if isinstance(b, Block)])
     wide = (pcm, (pcm / 32768).astype(np.float32))

@@ -135,12 +135,15 @@ def _replace(vault: Vault, entry: Entry, how: str, due: str, at: str) -> None:
 
     What the old one was made from is named again as far as it tells which records count.
     """
-    (sealed,) = logged(vault, [entry.owner]).owners[entry.owner].sealed
+    old = logged(vault, [entry.owner]).owners[entry.owner]
+    (sealed,) = old.sealed
     state = "" if how in {RANG, MISSED} else how  # as `keep` writes it
     content = replace(entry.action, state=state, last=due or entry.action.last).encode()
     gone = {it.label.artefact for it in _retired(vault, sealed.parents)}
     parents = [sealed.label.artefact, *(it for it in sealed.parents if it not in gone)]
-    write.own(vault, RECORD, content, parents)
+    new = write.own(vault, RECORD, content, parents)
+    for _, left in old.disclosed:  # what left of the old one is what would be left of the new
+        vault.note("disclose", left.how, [new, *left.interactions[1:]])
     erase.retire(vault, [entry.owner], lambda: at)
 
 
