@@ -261,8 +261,9 @@ def test_the_process_that_hears_ends_with_its_input_and_after_idleness() -> None
         assert it.wait(10) == 0
     script = "import sys; from pipeline.elsewhere_child import serve; "
     script += "serve(sys.stdin.buffer, sys.stdout.buffer, 0.2); sys.exit(9)"
-    done = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, cwd=ROOT)
-    assert done.wait(20) == 0
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as it:
+        assert it.wait(20) == 0
 
 
 def test_a_message_that_was_altered_ends_it() -> None:
