@@ -280,9 +280,10 @@ class Week:
 
     def _expire(self) -> None:
         """Takes out of the model what falls due by now; the next act on the vault erases it."""
+        minute = self.now.replace(second=0)  # things fall due at full minutes
         for it in self.living.values():
-            it.has_audio = it.has_audio and self.now - it.at < timedelta(days=3)
-        self._gone({i for i, it in self.living.items() if self.now - it.at >= timedelta(days=6)})
+            it.has_audio = it.has_audio and minute - it.at < timedelta(days=3)
+        self._gone({i for i, it in self.living.items() if minute - it.at >= timedelta(days=6)})
 
     # --- what must hold
 
