@@ -16,7 +16,8 @@ LAYERS = """
 pipeline.completion pipeline.manual
 pipeline.cli
 pipeline.assistant.asking
-pipeline.checking pipeline.keeping pipeline.storing pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
+pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
+pipeline.storing
 pipeline.commands
 pipeline.demo
 pipeline.serve
