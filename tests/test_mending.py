@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -48,13 +47,13 @@ def healthy(model: Shell, shell: Shell) -> Shell:
 
 def fix(shell: Shell) -> dict[str, str]:
     """Returns what was fixed: what was looked at, and what was done."""
-    done = shell("--json", "doctor", "--fix")
-    return {row["check"]: row["found"] for row in done.json if row["state"] == "fixed"}
+    found = mending.mend(shell.vault, shell.anchors, bytearray)
+    return {it.check: it.found for it in found if it.state == "fixed"}
 
 
-def left(shell: Shell) -> dict[str, Any]:
-    rows = shell("--json", "doctor", "--fix").json
-    return {row["check"]: row for row in rows if row["state"] == "left"}
+def left(shell: Shell) -> dict[str, Finding]:
+    found = mending.mend(shell.vault, shell.anchors, bytearray)
+    return {it.check: it for it in found if it.state == "left"}
 
 
 def snapshot(shell: Shell) -> dict[str, tuple[int, int, bytes]]:
@@ -77,6 +76,15 @@ def test_a_healthy_vault_is_not_written_to(healthy: Shell) -> None:
 def test_it_makes_no_vault(shell: Shell) -> None:
     assert fix(shell) == {}
     assert list(shell.home.iterdir()) == []
+
+
+def test_the_command_does_it_and_then_looks(healthy: Shell) -> None:
+    wide(healthy)
+    done = healthy("--json", "doctor", "--fix")
+    states = [(row["state"], row["check"]) for row in done.json]
+    assert states[0] == ("fixed", "permissions")
+    assert states.count(("ok", "permissions")) == 2
+    assert all(list(row) == ["check", "state", "found", "remedy"] for row in done.json)
 
 
 def test_without_the_option_it_only_looks(healthy: Shell) -> None:
@@ -164,7 +172,7 @@ def test_what_another_process_writes_is_left_alone(healthy: Shell) -> None:
     half_written(healthy)
     with locked(healthy.vault / "lock"):
         row = left(healthy)["half-written files"]
-    assert "another process" in row["found"]
+    assert "another process" in row.found
     assert len(list(healthy.vault.rglob("*.new"))) == 4
     assert list(fix(healthy)) == ["half-written files"]
 
@@ -175,7 +183,7 @@ def test_what_needs_a_key_is_left_where_there_is_none(healthy: Shell) -> None:
     (share,) = healthy.anchors.glob("*.share")
     share.rename(healthy.home / "elsewhere")
     row = left(healthy)["index"]
-    assert "missing" in row["found"]
+    assert "missing" in row.found
     assert not list(healthy.vault.rglob("*.new"))  # that needed none
     (healthy.home / "elsewhere").rename(share)
     assert list(fix(healthy)) == ["index"]
@@ -184,8 +192,10 @@ def test_what_needs_a_key_is_left_where_there_is_none(healthy: Shell) -> None:
 def test_a_passphrase_that_nobody_can_be_asked_for(shell: Shell) -> None:
     secret = shell.having(ANECHOIC_PASSPHRASE="hush")
     assert secret("init", "--passphrase").code == 0
-    assert "ANECHOIC_PASSPHRASE" in left(shell)["index"]["found"]
-    assert "index" not in left(secret)
+    without = {row["check"]: row for row in shell("--json", "doctor", "--fix").json}
+    assert "ANECHOIC_PASSPHRASE" in without["index"]["found"]
+    assert without["index"]["state"] == "left"
+    assert "index" not in {row["check"] for row in secret("--json", "doctor", "--fix").json}
 
 
 def test_what_it_will_not_do_is_said_with_why(
