@@ -172,7 +172,7 @@ def detail(vault: Vault, interaction: InteractionId) -> Detail:
 
 
 def _reads(vault: Vault, interaction: InteractionId) -> Iterator[Read]:
-    for index, entry in vault.log.scan_back():
+    for index, entry in vault.log.mentions([interaction]):
         if isinstance(entry, Noted) and entry.act == "read" and interaction in entry.interactions:
             yield Read(index, entry.how, entry.day)
         elif isinstance(entry, Created) and entry.interaction == interaction:

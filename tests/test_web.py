@@ -169,6 +169,28 @@ def test_a_receipt_that_is_downloaded_verifies_elsewhere(tmp_path: Path) -> None
     assert id_ in file.text
 
 
+def test_receipts_are_listed_newest_first_and_paged_and_a_damaged_one_is_named(
+    tmp_path: Path,
+) -> None:
+    browser, ids = house(tmp_path, "first", "second", "third")
+    plans = []
+    for id_ in ids:
+        fields = {"way": "chosen", "id": id_}
+        plan = plan_in(browser.post("/plan", fields).text)
+        done = browser.post("/forget", {**fields, "plan": plan}).headers["location"]
+        plans.append(done.split("/")[2].partition("?")[0])
+    vault = reopen(tmp_path)
+    with acting(vault):
+        newest, older = acts.receipts(vault, None, 2)
+        assert [it.plan for it in newest] == plans[:0:-1]
+        assert [it.plan for it in acts.receipts(vault, older, 2)[0]] == plans[:1]
+    (vault.receipts / f"{plans[1]}.receipt").write_bytes(b"{}")
+    page = browser.get("/receipts").text
+    assert page.count("does not verify") == 1
+    assert page.count('class="verdict confirmed"') == 2
+    assert "This receipt does not verify" in browser.get(f"/receipts/{plans[1]}").text
+
+
 def test_a_plan_is_good_once_and_shown_anew_where_it_is_not_known(tmp_path: Path) -> None:
     browser, ids = house(tmp_path, "first", "second")
     fields = {"way": "chosen", "id": ids[0]}

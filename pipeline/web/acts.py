@@ -10,11 +10,10 @@ from datetime import datetime
 from itertools import islice
 
 from keys.attested import Trust
-from keys.entry import ErasedEntry
 from keys.errors import Erased, Malformed
 from keys.model import ID_SIZE, InteractionId
 from keys.outcome import Outcome, verify_files
-from keys.receipt import PENDING
+from keys.receipt import PENDING, parse_receipt
 from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import confirm, history, index, logkey, share
 from pipeline.artefact import AUDIO
@@ -122,10 +121,11 @@ class Receipt:
 
 
 def receipts(vault: Vault, before: int | None, number: int) -> tuple[list[Receipt], int | None]:
-    """Returns some receipts, newest first, and the log entry that the next ones are before."""
-    plans = list(islice(_plans(vault, before), number + 1))
-    older = plans[number - 1][0] if len(plans) > number else None
-    return [receipt(vault, plan) for _, plan in plans[:number]], older
+    """Returns some receipts, newest first, and the epoch that the next ones are before."""
+    epochs = sorted(_epochs(vault), reverse=True)
+    ahead = [it for it in epochs if before is None or it[0] < before]
+    older = ahead[number - 1][0] if len(ahead) > number else None
+    return [receipt(vault, plan) for _, plan in ahead[:number]], older
 
 
 def receipt(vault: Vault, plan: str) -> Receipt:
@@ -143,10 +143,16 @@ def _is_pending(outcome: Outcome) -> bool:
     return outcome.verdict == PENDING
 
 
-def _plans(vault: Vault, before: int | None) -> Iterator[tuple[int, str]]:
-    for position, entry in vault.log.scan_back():
-        if isinstance(entry, ErasedEntry) and (before is None or position < before):
-            yield position, entry.plan.hex()
+def _epochs(vault: Vault) -> Iterator[tuple[int, str]]:
+    """Yields the epoch that each erasure led to, as its receipt says; a damaged one comes first."""
+    for name in vault.disk.names(vault.receipts):
+        if name.endswith(confirm.RECEIPT):
+            try:
+                content = bytes(vault.disk.read(vault.receipts / name))
+                epoch = parse_receipt(content).statement.epoch_to
+            except Malformed:
+                epoch = 2**63
+            yield epoch, name.removesuffix(confirm.RECEIPT)
 
 
 @dataclass(frozen=True, slots=True)
