@@ -6,7 +6,7 @@ SECONDS := 20
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check man fuzz samples clean
+.PHONY: help setup model demo test quick check man fuzz bench samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -43,6 +43,11 @@ fuzz: setup ## a fuzzer on each parser; SECONDS=20 each
 man: setup ## the manual page, as build/anechoic.1
 	@mkdir -p build && $(BIN)/python -m pipeline.manual >build/anechoic.1
 	@echo "to have it for yourself: install -Dm644 build/anechoic.1 ~/.local/share/man/man1/anechoic.1"
+
+bench: model ## everything beside what people use instead, in half an hour; QUICK=1 for minutes
+	@PYTHON="$(PYTHON)" bash .ci/setup tests
+	@$(BIN)/python -c "import matplotlib, sqlcipher3" 2>/dev/null || $(BIN)/python -m pip install -q -e ".[bench]"
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py

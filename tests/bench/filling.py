@@ -2,7 +2,7 @@
 
 Ring, log, sealed transcript and meta, segments of the index; but many in one append to the log,
 without a sync for each file, and without audio. `bare` leaves the sealed files away, and makes up
-what the log has of transcripts.
+what the log has of them: audio, transcript and meta, as of every interaction that was heard.
 """
 
 import secrets
@@ -15,10 +15,11 @@ from pathlib import Path
 from keys.entry import Created, Entry, SealedEntry
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
 from pipeline import indexing
-from pipeline.artefact import META, TRANSCRIPT, Meta, Transcript
+from pipeline.artefact import AUDIO, META, TRANSCRIPT, Meta, Transcript
 from pipeline.indexmerge import segment_of
 from pipeline.indexstate import open_index, put
 from pipeline.indexvalues import NEVER, UNKNOWN, Said, us_of
+from pipeline.lineage import parents_of
 from pipeline.model import Word
 from pipeline.query import terms
 from pipeline.vault import Vault, file_name
@@ -62,11 +63,12 @@ def _seal(vault: Vault, texts: Sequence[str], number: int, *, bare: bool) -> lis
             text,
             FIRST + timedelta(minutes=number + n),
         )
-        made = [_bare(vault, it)] if bare else _sealed(vault, it)
+        made = _bare(vault, it) if bare else _sealed(vault, it)
         commitments = tuple((slot, vault.ring.commitment(slot)) for slot in it.slots)
         entries += [Created(it.interaction, commitments), *(entry for entry, _ in made)]
         files += [(vault.place(e.label) / file_name(e.label), data) for e, data in made if data]
-        said.append(_said(it, made[0][0]))
+        transcript = next(e.label.artefact for e, _ in made if e.label.kind == TRANSCRIPT)
+        said.append(_said(it, transcript))
     vault.log.append(entries)
     for path, data in files:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -78,10 +80,14 @@ def _sealed(vault: Vault, it: Made) -> list[Sealed]:
     return sealed_parts(vault, it.interaction, it.slots, _parts(it))
 
 
-def _bare(vault: Vault, it: Made) -> Sealed:
-    artefact = ArtefactId(secrets.token_bytes(ID_SIZE))
-    label = Label(vault.id, it.interaction, artefact, TRANSCRIPT, it.slots[1])
-    return SealedEntry(label, secrets.token_bytes(32)), b""
+def _bare(vault: Vault, it: Made) -> list[Sealed]:
+    made, there = list[Sealed](), dict[str, ArtefactId]()
+    for kind, slot in ((AUDIO, it.slots[0]), (TRANSCRIPT, it.slots[1]), (META, it.slots[1])):
+        artefact = ArtefactId(secrets.token_bytes(ID_SIZE))
+        label = Label(vault.id, it.interaction, artefact, kind, slot)
+        made.append((SealedEntry(label, secrets.token_bytes(32), parents_of(kind, there)), b""))
+        there[kind] = artefact
+    return made
 
 
 def _parts(it: Made) -> list[tuple[str, bytes]]:
@@ -95,7 +101,7 @@ def time_of(it: datetime) -> str:
     return it.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _said(it: Made, entry: SealedEntry) -> Said:
+def _said(it: Made, transcript: ArtefactId) -> Said:
     said, started = terms(it.text), us_of(it.started)
     numbers = it.slots[1], it.slots[0], started, UNKNOWN, UNKNOWN, NEVER, NEVER, 200 * len(said)
     return Said(
@@ -103,6 +109,6 @@ def _said(it: Made, entry: SealedEntry) -> Said:
         profile="default",
         is_sensitive=False,
         interaction=it.interaction,
-        transcript=entry.label.artefact,
+        transcript=transcript,
         terms=said,
     )
