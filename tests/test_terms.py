@@ -384,7 +384,7 @@ def test_a_bell_that_nobody_hears_is_told_of(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_rings_is_not_cut_off() -> None:
-    turn, failed = mock.Mock(), threading.Event()
+    turn, failed = mock.Mock(), [threading.Event()]
     turn.stop, turn.over = threading.Event(), threading.Event()
     turn.over.set()
     assert not _ends(turn, failed, mock.Mock(is_ringing=True))
