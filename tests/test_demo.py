@@ -1,8 +1,10 @@
 """The demo as a user sees it, and controls: where a claim does not hold it says so and fails.
 
-The real model hears the real samples; each run takes some ten seconds.
+The real model hears the real samples, which takes some ten seconds; what is the same with four of
+them is shown with four.
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +19,7 @@ from pipeline.terminal import Terminal
 from tests.commandline import ROOT, Shell, plain
 
 pytestmark = pytest.mark.model
+FOUR = ("02-alarm", "06-pizza", "08-blood-pressure", "10-moon")
 
 
 @pytest.fixture
@@ -25,6 +28,18 @@ def shell(tmp_path: Path) -> Shell:
     home.mkdir()
     (tmp_path / "tmp").mkdir()
     return Shell(home, {"ANECHOIC_MODEL": str(models.find(None)), "TMPDIR": str(tmp_path / "tmp")})
+
+
+@pytest.fixture
+def _four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "four"
+    folder.mkdir()
+    for name in FOUR:
+        shutil.copy(ROOT / "samples" / f"{name}.wav", folder)
+    monkeypatch.setattr(demo, "SAMPLES", folder)
+
+
+with_four = pytest.mark.usefixtures("_four")
 
 
 def test_on_a_terminal(shell: Shell, tmp_path: Path) -> None:
@@ -55,12 +70,15 @@ def test_in_a_pipe_it_tells_the_same(shell: Shell) -> None:
     assert done.out.index("1. A household") < done.out.index("timer") < done.out.index("2. A ")
 
 
-def test_as_json_it_ends_with_one_document(shell: Shell) -> None:
-    done = shell("--json", "demo")
-    assert (done.code, done.json) == (0, {"claims_broken": [], "steps": 7})
-    assert done.err.count("  yes ") == 11
+@with_four
+def test_as_json_it_ends_with_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo.run(Terminal(as_json=True), models.find(None)) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"claims_broken": [], "steps": 7}
+    assert err.count("  yes ") == 11
 
 
+@with_four
 def test_control_where_the_anchor_was_backed_up_too_the_demo_says_no(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +105,7 @@ def test_control_where_the_anchor_was_backed_up_too_the_demo_says_no(
     assert "Your turn" not in out
 
 
+@with_four
 def test_control_where_nothing_is_destroyed_the_demo_says_no(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,7 +118,8 @@ keys.attested keys.canonical
 keys.stamp
 keys.handover keys.cosignature
 keys.root
-keys.logsearch keys.mirror keys.pages keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
+keys.logsearch keys.mirror keys.pages
+keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor.asked
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
@@ -128,25 +129,12 @@ keys.model
 keys.errors keys
 """.splitlines()
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.split()}
-FREE_OF_STATE = {"keys"} | {
-    f"keys.{name}"
-    for name in (
-        *(
-            "verify",
-            "receipt",
-            "confirmation",
-            "attested",
-            "stamp",
-            "canonical",
-            "outcome",
-            "cosignature",
-            "handover",
-            "copies",
-            "entry",
-        ),
-        *("live", "merkle", "note", "sealed", "secret", "model", "errors"),
-    )
-}
+STATELESS = """
+keys keys.errors keys.model keys.secret keys.sealed keys.note keys.merkle keys.live keys.entry
+keys.canonical keys.outcome keys.attested keys.stamp keys.cosignature keys.handover keys.copies
+keys.confirmation keys.receipt keys.verify
+"""
+FREE_OF_STATE = frozenset(STATELESS.split())
 
 
 def modules() -> dict[str, Path]:
