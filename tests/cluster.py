@@ -25,14 +25,17 @@ _CACHE = models.installed()[0].path.parents[2] if models.installed() else Path()
 class Cluster:
     """Runs until the block is left; everything that its processes write lies below `home`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, protocol: str = "tcp") -> None:
         self.home = home
+        self.tls = _certificates(home / "tls") if protocol == "tls" else {}
+        """The variables with which Dask finds the certificates of everybody."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.url = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+            self.url = f"{protocol}://127.0.0.1:{free.getsockname()[1]}"
         port = self.url.rpartition(":")[2]
         self.scheduler = self._start(
-            "scheduler", "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"
+            *("scheduler", "scheduler", "--host", "127.0.0.1", "--port", port),
+            *("--protocol", protocol, "--no-dashboard"),
         )
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -67,7 +70,7 @@ class Cluster:
         with open(home / "log", "wb") as out:
             return subprocess.Popen(
                 [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]],
-                env={**variables, **model, "PYTHONPATH": str(ROOT), **environment},
+                env={**variables, **model, **self.tls, "PYTHONPATH": str(ROOT), **environment},
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -81,10 +84,32 @@ class Cluster:
             time.sleep(0.1)
 
 
+def _certificates(folder: Path) -> dict[str, str]:
+    """Makes an authority that is its own only member; everybody shows its certificate."""
+    folder.mkdir()
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-subj", "/CN=cluster", "-days", "2"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    whose = ("SCHEDULER", "WORKER", "CLIENT")
+    return {
+        f"{tls}CA_FILE": str(certificate),
+        **{f"{tls}{name}__KEY": str(key) for name in whose},
+        **{f"{tls}{name}__CERT": str(certificate) for name in whose},
+    }
+
+
 @contextlib.contextmanager
-def cluster(home: Path, workers: int) -> Iterator[Cluster]:
+def cluster(home: Path, workers: int, protocol: str = "tcp") -> Iterator[Cluster]:
     """A cluster of so many workers, each with one thread, that keep everything in memory."""
-    it = Cluster(home)
+    it = Cluster(home, protocol)
     try:
         for _ in range(workers):
             it.add()

@@ -162,6 +162,15 @@ def test_where_all_are_gone_it_ends_and_says_so(
 
 @pytest.mark.model
 @pytest.mark.slow
+def test_where_the_scheduler_is_gone_it_ends_and_says_so(tmp_path: Path) -> None:
+    with cluster(tmp_path, 1) as it, Elsewhere(it.url, models.find(None)) as there:
+        it.scheduler.send_signal(signal.SIGKILL)
+        with pytest.raises(PipelineError, match="found it gone"):
+            heard(there, SPOKEN)
+
+
+@pytest.mark.model
+@pytest.mark.slow
 def test_a_worker_that_may_write_results_to_its_disk_is_refused(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as it:
         it.add("--memory-limit", "2GB", may_spill=True)
@@ -230,6 +239,20 @@ def test_what_stays_on_this_machine_is_no_disclosure(two: Cluster, tmp_path: Pat
     (row,) = _ingest(shell, two.url, SPOKEN[1])
     assert shell.json("show", str(row["interaction"]))["disclosures"] == []
     assert "mushrooms" in str(row["text"])
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_it_goes_over_tls_and_not_without_a_certificate(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    with cluster(tmp_path / "cluster", 1, "tls") as it:
+        shell = Shell(tmp_path, {"ANECHOIC_MODEL": str(models.find(None))})
+        done = shell.having(**it.tls)("ingest", SPOKEN[1], "--dask", it.url)
+        assert (done.code, "mushrooms" in done.out) == (0, True), done.err
+        stranger = shell("ingest", SPOKEN[1], "--dask", it.url)
+        assert stranger.code == 2
+        assert "certificates" in stranger.err
+        assert "Traceback" not in stranger.err
 
 
 def _ingest(shell: Shell, url: str, path: Path) -> list[dict[str, object]]:
