@@ -3,7 +3,6 @@
 Looks at a vault from outside and opens none, so that it helps most when one does not open.
 """
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from pipeline.errors import NoModel
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.terminal import count
 
-TAG, SIGNATURE = "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"
-"""What many backup programs look for in a folder, to leave it out."""
+TAG = ".nobackup"
+"""A file that backup programs can be told to look for in a folder, to leave it out."""
 
 
 def findings(vault: Path, anchors: Path) -> list[Finding]:
@@ -35,9 +34,7 @@ def findings(vault: Path, anchors: Path) -> list[Finding]:
 
 def is_tagged(anchors: Path) -> bool:
     """Tells whether backup programs that look for it are told to leave the anchors out."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return (anchors / TAG).read_text("utf-8").startswith(SIGNATURE)
-    return False
+    return (anchors / TAG).is_file()
 
 
 def _anchor(anchors: Path) -> Finding:

@@ -17,17 +17,17 @@ from keys.errors import KeysError, Malformed, Tampered
 from keys.lock import locked
 from keys.log import Log
 from pipeline import indexing, machine
-from pipeline.doctor import SIGNATURE, TAG, is_tagged
+from pipeline.doctor import TAG, is_tagged
 from pipeline.identity import read_identity
 from pipeline.indexstate import open_index
 from pipeline.machine import FIXED, LEFT, OK, Finding
 from pipeline.session import AskPassphrase, acting, exists, now, open_vault
 from pipeline.terminal import count
 
-_TAG = f"""{SIGNATURE}
-# For backup programs (restic and borg with --exclude-caches, others by themselves): leave out what
-# is in this folder. An old copy of it, together with one of the vault, revives what was forgotten.
-# It is no cache in any other sense: NEVER DELETE IT. Without it the vault opens for nobody.
+_TAG = f"""For backup programs: leave out what is in this folder
+(restic and borg with --exclude-if-present {TAG}, GNU tar with --exclude-tag={TAG}).
+An old copy of it, together with one of the vault, revives what was forgotten.
+Never delete the folder: without it the vault opens for nobody.
 """
 _HALF = ".new"
 _PARTS = ("", "log", "live", "receipts", "ring")

@@ -89,7 +89,7 @@ def test_the_command_does_it_and_then_looks(healthy: Shell) -> None:
 
 def test_without_the_option_it_only_looks(healthy: Shell) -> None:
     healthy.vault.chmod(0o755)
-    (healthy.anchors / "CACHEDIR.TAG").unlink()
+    (healthy.anchors / ".nobackup").unlink()
     before = snapshot(healthy)
     healthy("doctor")
     assert snapshot(healthy) == before
@@ -109,7 +109,7 @@ def half_written(shell: Shell) -> None:
 
 
 def untagged(shell: Shell) -> None:
-    (shell.anchors / "CACHEDIR.TAG").unlink()
+    (shell.anchors / ".nobackup").unlink()
 
 
 def other_keys(shell: Shell) -> None:
@@ -258,14 +258,14 @@ def test_backup_programs_leave_a_tagged_anchor_out(
 
     if program == "restic":
         run("-r", repository, "init")
-        run("-r", repository, "backup", "--exclude-caches", shell.anchors)
+        run("-r", repository, "backup", "--exclude-if-present", ".nobackup", shell.anchors)
         run("-r", repository, "restore", "latest", "--target", out)
     elif program == "borg":
         run("init", "--encryption=none")
-        run("create", "--exclude-caches", "::now", shell.anchors)
+        run("create", "--exclude-if-present", ".nobackup", "::now", shell.anchors)
         run("extract", "::now")
     else:
-        run("--exclude-caches", "-cf", repository, "-C", shell.home, "anchors")
+        run("--exclude-tag=.nobackup", "-cf", repository, "-C", shell.home, "anchors")
         run("-xf", repository)
     (share,) = shell.anchors.glob("*.share")
     assert (share.name in share_in(out)) is not tagged
