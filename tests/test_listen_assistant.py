@@ -12,15 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline import write
-from pipeline.artefact import ACTION, TRANSCRIPT
+from pipeline.artefact import ACTION, TRANSCRIPT, Meta
 from pipeline.assistant.derived import MUTE, Reply
 from pipeline.assistant.values import Action
 from pipeline.audit import audit
 from pipeline.companion import Companion
+from pipeline.completing import complete
 from pipeline.heard import Dropped, Heard, Replied, Said
 from pipeline.listen import Request, listen
 from pipeline.microphone import _Keys
-from pipeline.model import Word
+from pipeline.model import RATE_HZ, Word
+from pipeline.recognise import OnPartial
 from pipeline.relief import Baton
 from pipeline.safekeeping import InMemory, InVault
 from pipeline.session import acting
@@ -166,3 +168,34 @@ def test_an_alarm_that_is_due_rings_while_somebody_listens(
     assert rung == ["alarm"]
     with acting(vault):
         assert {a.kind for a in vault.artefacts(said)} >= {TRANSCRIPT, "fired"}
+
+
+class Saying:
+    """Recognises one text in whatever it is given."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def recognise(
+        self,
+        pcm: NDArray[np.int16],  # noqa: ARG002 - as the protocol has it
+        on_partial: OnPartial | None = None,  # noqa: ARG002 - as the protocol has it
+    ) -> tuple[Word, ...]:
+        return tuple(Word(word, n, n + 1, 1.0) for n, word in enumerate(self._text.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"), [("forget everything i said today", False), ("the moon is bright", True)]
+)
+def test_a_private_command_that_a_crash_cut_off_is_not_kept(
+    vault: Vault, text: str, *, stays: bool
+) -> None:
+    keeper = InVault(vault)
+    meta = Meta("2026-03-01T12:00:00.000Z", 0, "default", "a script", 0, "none")
+    keeper.begin(meta)
+    keeper.add(np.full(RATE_HZ, 900, np.int16))
+    keeper.close()  # as a crash would
+    assert len(complete(vault, Saying(text))) == stays
+    with acting(vault):
+        assert len(list(vault.interactions())) == stays
+        assert audit(vault).problems == []
