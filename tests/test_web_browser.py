@@ -162,7 +162,7 @@ def test_the_whole_journey(tmp_path: Path) -> None:
             page.wait_for_load_state()
             assert not any(word in page.content() for word in CANARY)
         page.goto(f"{it.base}/agenda")
-        assert "alarm 07:00, work" in page.inner_text("main")
+        assert "07:00, work kept" in page.inner_text("main")
         assert not [text for text in problems if "410" not in text]
     assert len(shell.json("history")) == 3
     assert shell("audit").code == 0
@@ -185,6 +185,24 @@ def test_a_link_lets_one_browser_in(tmp_path: Path) -> None:
         page.goto(it.link)
         page.wait_for_url(f"{it.base}/")
         assert page.locator(".said").count() == 1
+
+
+def test_a_page_that_nobody_answers_any_more_shows_nothing(tmp_path: Path) -> None:
+    """Nobody could tell it then that what it shows was forgotten."""
+    shell = Shell(tmp_path)
+    shell.say(SAID)
+    with chromium(tmp_path / "profile") as browser:
+        browser.pages[0].clock.install()
+        with served(shell) as it:
+            page = entered(browser, it)
+            assert SAID in page.inner_text("main")
+            page.clock.fast_forward(60_000)
+            assert SAID in page.inner_text("main")  # control: as long as somebody answers
+            page.wait_for_timeout(500)
+        page.wait_for_timeout(500)
+        page.clock.fast_forward(16_000)
+        page.get_by_text("The connection is lost.").wait_for()
+        assert not any(word in page.content() for word in CANARY)
 
 
 ATTACK = """<!doctype html><title>attack</title><body>
