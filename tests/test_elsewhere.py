@@ -128,6 +128,7 @@ def _spell(pcm: bytes, letters: list[int]) -> bytes:
 
 @pytest.mark.model
 @pytest.mark.slow
+@needs_memory
 def test_workers_that_are_killed_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
     needles, paths = needles_of(SPOKEN), SPOKEN * 4
     with cluster(tmp_path, 2) as it, Elsewhere(it.url, models.find(None)) as there:
@@ -143,6 +144,7 @@ def test_workers_that_are_killed_lose_nothing_and_leave_nothing(tmp_path: Path) 
                     it.add()
         assert _gone(children)
         assert len(it.children(it.workers[2])) == 1
+        assert in_memory(it.scheduler.pid, needles) == 0
         assert in_files(tmp_path, needles) == []
     with Recognisers(models.find(None), 1) as here:
         assert texts == heard(here, SPOKEN) * 4
