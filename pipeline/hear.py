@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BadAudio
+from pipeline.gate import Gate
 from pipeline.interrupts import interrupts_deferred
 from pipeline.model import Heard, Utterance, Word
 from pipeline.recognise import OnPartial
@@ -116,8 +117,7 @@ def _found(
     for path in paths:
         detector.reset()
         try:
-            sound = blocks(path)
-            for found in utterances(sound, lambda c: detector(c.tobytes()), endpointing):
+            for found in utterances(blocks(path), Gate(detector), endpointing):
                 yield path, found
         except BadAudio as problem:
             yield path, Finished(problem)
