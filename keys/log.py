@@ -32,6 +32,8 @@ from keys.secret import derive
 
 _BLOCK = 1 << 16
 _HASHES_BLOCK = HASH_SIZE << 11
+_REKEY = b" rekey "
+"""What each line has that changes the key, and no other."""
 _REMEMBER_AFTER = 256
 """With so many entries not looked at, what was found in them is remembered."""
 _BATCH = 64
@@ -118,7 +120,9 @@ class Log:
 
         Without parsing the others: for a few ids. Raises `Tampered` for a line of no entry here.
         """
-        wanted = [it.hex().encode() for it in ids]
+        yield from self._with([it.hex().encode() for it in ids], oldest)
+
+    def _with(self, wanted: Collection[bytes], oldest: int) -> Iterator[tuple[int, Entry]]:
         for line in lines_with(self._disk, self._entries, self._end, wanted, oldest):
             index, entry = parse_line(line, self._vault)
             if index < oldest:
@@ -141,7 +145,7 @@ class Log:
         """
         if self._rekeys[0] != self.size:
             position, found = self._rekeys if self._rekeys[0] else self._remembered()
-            later = takewhile(lambda row: row[0] >= position, self.scan_back())
+            later = takewhile(lambda row: row[0] >= position, self._with([_REKEY], position))
             found = [*found, *[(n, it) for n, it in later if isinstance(it, RekeyEntry)][::-1]]
             self._rekeys = self.size, found
             if self.size // _REMEMBER_AFTER > position // _REMEMBER_AFTER:
