@@ -13,7 +13,7 @@ from keys.anchor import Anchor
 from keys.durable import replace_file
 from keys.entry import Created, ErasedEntry, Noted
 from keys.errors import Malformed, Tampered
-from keys.model import ArtefactId, InteractionId, Label, PlanId, Slot
+from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, PlanId, Slot
 from keys.receipt import (
     CONFIRMED,
     DOES_NOT_PROVE,
@@ -259,18 +259,32 @@ def _logged(vault: Vault, plan: PlanId, epoch_to: int) -> tuple[int, ErasedEntry
 
 
 def _delete_files(vault: Vault, rows: Iterable[DeadInteraction]) -> None:
-    """Deletes the dead files by what they are, damaged ones by their name; durable on return."""
+    """Deletes the dead files by what they are, damaged ones by their name; durable on return.
+
+    Place by place: each is listed and synced once, however many die there.
+    """
+    for place, dead in _dead_by_place(vault, rows).items():
+        for name in vault.disk.names(place):
+            of = dead.get(name[: 2 * ID_SIZE])
+            if of is not None and _is_dead(vault, place / name, of):
+                vault.disk.delete(place / name)
+        vault.disk.make_dir(place)
+        vault.disk.sync_dir(place)
+
+
+def _dead_by_place(
+    vault: Vault, rows: Iterable[DeadInteraction]
+) -> dict[Path, dict[str, dict[str, str]]]:
+    """Returns for each directory, by interaction, the names of its dead files and their headers."""
+    found: dict[Path, dict[str, dict[str, str]]] = {}
     for row in rows:
         labels = [_label(vault, row, it) for it in row.artefacts]
         interaction = InteractionId(bytes.fromhex(row.interaction))
         place = vault.place(labels[0]) if labels else vault.bucket(interaction)
-        names = map(file_name, labels)
-        dead = dict(zip(names, (it.header for it in row.artefacts), strict=True))
-        for name in vault.disk.names(place):
-            if name.startswith(row.interaction) and _is_dead(vault, place / name, dead):
-                vault.disk.delete(place / name)
-        vault.disk.make_dir(place)
-        vault.disk.sync_dir(place)
+        headers = (it.header for it in row.artefacts)
+        dead = dict(zip(map(file_name, labels), headers, strict=True))
+        found.setdefault(place, {}).setdefault(row.interaction, {}).update(dead)
+    return found
 
 
 def _label(vault: Vault, row: DeadInteraction, it: DeadArtefact) -> Label:
