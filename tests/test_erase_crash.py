@@ -109,7 +109,7 @@ def test_no_crash_leaves_half_an_erasure(house: House, *, only_audio: bool) -> N
 def test_no_crash_of_settling_leaves_half_an_erasure(house: House) -> None:
     erasing = Erasing(house, only_audio=False)
     crashes = Crashes(house.base, erasing.judge, most=2)
-    crashes.check(erasing.moments()[::8], deep=1)
+    crashes.check(erasing.moments()[::16], deep=1)
     print(f"erase, settle stopped too: {crashes.states} states")
 
 

@@ -337,16 +337,17 @@ def test_a_process_lets_go_of_what_it_inherited(
 @pytest.mark.model
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_samples_are_heard(jobs: int) -> None:
+    chosen = samples()[:: 2 // jobs]  # one process hears half of them, two hear all
     with Recognisers(models.find(None), jobs) as recognisers:
-        found = texts(hear_all(samples(), recognisers))
+        found = texts(hear_all(chosen, recognisers))
     right = 0
-    for path in samples():
+    for path in chosen:
         lines = path.with_suffix(".txt").read_text().split("\n")
         expected = [(path.name, line) for line in lines if line]
         right += [f for f in found if f[0] == path.name and f[1] is not None] == expected
         assert sum(f[0] == path.name for f in found) == len(expected) + 1
-    print(f"\nsamples heard word for word with {jobs} jobs: {right} of {len(samples())}")
-    assert right >= 0.85 * len(samples())
+    print(f"\nsamples heard word for word with {jobs} jobs: {right} of {len(chosen)}")
+    assert right >= 0.85 * len(chosen)
 
 
 @pytest.mark.model

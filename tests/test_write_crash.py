@@ -173,7 +173,7 @@ def test_no_crash_leaves_torn_hashes(house: House) -> None:
 
 def test_no_crash_of_settling_leaves_half_an_interaction(house: House) -> None:
     crashes = Crashes(house.base, judge_create(house), most=2)
-    crashes.check(creating(house)[::8], deep=1)
+    crashes.check(creating(house)[::16], deep=1)
     print(f"create, settle stopped too: {crashes.states} states")
 
 
