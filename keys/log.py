@@ -6,7 +6,7 @@ key. An entry is durable when `append` returns. All methods that write expect th
 the vault's lock.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import count, islice, takewhile
 from pathlib import Path
 
@@ -113,6 +113,20 @@ class Log:
         expected = self.size - 1
         for line in self._lines_back():
             yield self._parse(line, expected)
+            expected -= 1
+
+    def some_back(
+        self, is_wanted: Callable[[Sequence[bytes]], bool]
+    ) -> Iterator[tuple[int, Entry]]:
+        """Yields (index, entry) of each line whose first words are wanted, newest first.
+
+        Asked with the number, the act and four words more at most, the last with all that follows.
+        The other lines are counted and not read: for many ids among more.
+        """
+        expected = self.size - 1
+        for line in self._lines_back():
+            if is_wanted(line.split(b" ", 5)):
+                yield self._parse(line, expected)
             expected -= 1
 
     def mentions(self, ids: Collection[bytes], oldest: int = 0) -> Iterator[tuple[int, Entry]]:

@@ -4,17 +4,18 @@ Reads the log back as far as it must and no further. Promises to go by the log a
 files that happen to be there. Nothing here opens anything.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
 from keys.model import ArtefactId, Commitment, InteractionId, Slot
-from pipeline.lineage import is_owned
+from pipeline.lineage import KINDS, is_owned
 from pipeline.vault import Vault
 
 FEW = 16
-"""So many are looked for by their ids; for more, each line is read."""
+"""So many are looked for by their ids; for more, the first words of each line are looked at."""
+OWNED = tuple(kind for kind in KINDS if is_owned(kind))
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ def logged(vault: Vault, wanted: Iterable[InteractionId]) -> Logged:
     found = Logged({it: Owner(it) for it in wanted})
     others: dict[InteractionId, Owner] = {}
     missing = set(found.owners)
-    entries = _of_few(vault, missing) if len(missing) <= FEW else vault.log.scan_back()
+    entries = _of_few(vault, missing) if len(missing) <= FEW else _of_many(vault, missing)
     while missing:
         index, entry = next(entries, (-1, None))
         if entry is None:
@@ -54,6 +55,19 @@ def logged(vault: Vault, wanted: Iterable[InteractionId]) -> Logged:
             missing.discard(entry.interaction)
     found.derived = [it for it in reversed(others.values()) if it.slots and it.sealed[0].parents]
     return found
+
+
+def _of_many(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[int, Entry]]:
+    """Yields, newest first, the entries of these, of every owner of one artefact, and what left."""
+    ids, owned = {it.hex().encode() for it in wanted}, {it.encode() for it in OWNED}
+
+    def is_wanted(words: Sequence[bytes]) -> bool:
+        if len(words) < 5:  # an owner of one artefact, which has one slot; or no entry at all
+            return True
+        act, of, kind = words[1], words[2], words[4]
+        return of in ids if act == b"create" else act == b"disclose" or of in ids or kind in owned
+
+    return vault.log.some_back(is_wanted)
 
 
 def _of_few(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[int, Entry]]:

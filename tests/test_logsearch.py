@@ -98,6 +98,8 @@ def test_few_are_found_as_many_are(tmp_path_factory: pytest.TempPathFactory, see
             few = logged.logged(vault, wanted)
             with mock.patch.object(logged, "FEW", 0):
                 many = logged.logged(vault, wanted)
+                with mock.patch.object(logged, "_of_many", lambda it, _: it.log.scan_back()):
+                    assert logged.logged(vault, wanted) == many
             assert few.owners == many.owners
             related = [it for it in many.derived if it.id in {of.id for of in few.derived}]
             assert few.derived == related
