@@ -22,7 +22,7 @@ demo: model ## the whole story on the samples, in a minute
 
 test: model ## all tests, real recognition included
 	@PYTHON="$(PYTHON)" bash .ci/setup tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 quick: setup ## the tests that need no model, microphone or browser
 	@$(BIN)/python -m pytest -m "not model and not microphone and not browser and not slow"
