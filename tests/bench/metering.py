@@ -47,7 +47,7 @@ def program(*words: str | Path, env: dict[str, str] | None = None) -> Cost:
     command, started = list(map(str, words)), time.perf_counter()
     with subprocess.Popen(
         command,
-        env={**os.environ, **(env or {})},
+        env=environment(env),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
@@ -67,7 +67,7 @@ def peak_mib(base: Path, *words: str) -> float:
     """
     told = subprocess.run(
         [sys.executable, "-S", "-c", _PEAK, str(ANECHOIC), "--json", *words],
-        env={**os.environ, **_places(base)},
+        env=environment(_places(base)),
         check=True,
         capture_output=True,
         text=True,
@@ -80,6 +80,15 @@ import os, resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 """
+
+
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Returns the variables for programs: Python may keep what it compiled, as it does for users.
+
+    Else each start would compile everything anew, ours far more than a peer's single line.
+    """
+    here = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**here, **(more or {})}
 
 
 def command(base: Path, *words: str | Path) -> Cost:

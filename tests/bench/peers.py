@@ -3,7 +3,6 @@
 Each peer is real: a missing program is an error, because a figure without its peer says nothing.
 """
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +10,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.bench.metering import environment
 
 PACKAGES = {
     "age": "age",
@@ -47,9 +48,7 @@ def demand() -> None:
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
     """Runs a program, silently; raises where it fails."""
     words = list(map(str, command))
-    subprocess.run(
-        words, check=True, capture_output=True, env={**os.environ, **(env or {})}, cwd=cwd
-    )
+    subprocess.run(words, check=True, capture_output=True, env=environment(env), cwd=cwd)
 
 
 def shred(paths: Sequence[Path]) -> None:
