@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import shtab
 
-from pipeline import cli
+from pipeline import cli_options
 
 DONE = 0
 _FOLDERS, _FILES = {"DIR"}, {"FILE", "PATH", "RECEIPT", "COPY", "PEM", "NAME|PATH"}
@@ -25,7 +25,7 @@ def completion(options: Namespace) -> int:
 
 def completed(shell: str) -> str:
     """Returns the completion for `bash`, `zsh` or `fish`."""
-    parser = cli.parser()
+    parser = cli_options.parser()
     for action in _actions(parser):
         if action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from argparse_manpage.manpage import Manpage
 
-from pipeline import cli
+from pipeline import cli_options
 
 _ABOUT = {
     "project_name": "Anechoic",
@@ -22,7 +22,7 @@ _ABOUT = {
 
 def page() -> str:
     """Returns the manual page in roff."""
-    head, _, rest = str(Manpage(cli.parser(), _data=_ABOUT)).partition("\n")
+    head, _, rest = str(Manpage(cli_options.parser(), _data=_ABOUT)).partition("\n")
     return head.replace("\\-", "-") + "\n" + rest  # a date has hyphens, and no minus signs
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from keys.lock import locked
-from pipeline import cli, commands, machine
+from pipeline import cli, cli_options, commands, machine
 from tests.commandline import ESCAPES, ROOT, Shell, plain
 
 PIZZA = "order a large pizza with mushrooms"
@@ -58,7 +58,7 @@ def every_command(
 # --- help and usage
 
 
-@pytest.mark.parametrize("path", list(every_command(cli.parser())), ids=" ".join)
+@pytest.mark.parametrize("path", list(every_command(cli_options.parser())), ids=" ".join)
 def test_help_of_every_command(
     path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline import cli_options
 from pipeline.cli_home import SHELLS
 from pipeline.completion import completed
 from pipeline.configuration import options_of
@@ -129,6 +129,6 @@ def test_the_manual_page_is_well_formed(manual: Path, tmp_path: Path, words: lis
 
 def test_the_manual_page_has_every_command_and_option(manual: Path) -> None:
     text = re.sub(r"\\f[BIR]|\\[,/]", "", manual.read_text().replace(r"\-", "-"))
-    for it in options_of(cli.parser()):
+    for it in options_of(cli_options.parser()):
         assert f"anechoic {it.command}" in text
         assert f"--{it.name}" in text, it

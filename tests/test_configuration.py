@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline import cli_options
 from pipeline.configuration import Option, options_of, parse
 from pipeline.errors import Refused
 from tests.commandline import Shell
@@ -41,7 +41,7 @@ def named(table: str) -> set[str]:
 
 
 def options() -> dict[str, Option]:
-    return {f"{it.command} --{it.name}": it for it in options_of(cli.parser())}
+    return {f"{it.command} --{it.name}": it for it in options_of(cli_options.parser())}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def parsed(*words: str) -> argparse.Namespace:
-    return parse(cli.parser(), words)
+    return parse(cli_options.parser(), words)
 
 
 def words_of(it: Option) -> list[str]:

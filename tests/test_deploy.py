@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import cli, notify
+from pipeline import cli, cli_options, notify
 from tests.commandline import ROOT, Shell
 
 DEPLOY = ROOT / "deploy"
@@ -69,7 +69,7 @@ def test_it_is_locked_down(tmp_path: Path) -> None:
 def test_it_starts_what_there_is_and_does_not_try_in_vain() -> None:
     unit = UNIT.read_text()
     (line,) = re.findall(r"^ExecStart=%h/.local/bin/anechoic (.*)$", unit, re.MULTILINE)
-    assert cli.parser().parse_args(line.split()).command == "serve"
+    assert cli_options.parser().parse_args(line.split()).command == "serve"
     (codes,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
     assert [int(it) for it in codes.split()] == [cli.USAGE, cli.ANCHOR, cli.NO_MODEL]
 
@@ -136,7 +136,7 @@ FILES = [(), ("compose.pulse.yaml",), ("compose.alsa.yaml",)]
 def test_the_compose_files_hold_together(more: tuple[str, ...]) -> None:
     it = composed("compose.yaml", *more)
     assert set(it) <= SERVICE
-    options = cli.parser().parse_args(it["command"])
+    options = cli_options.parser().parse_args(it["command"])
     assert options.command == "serve"
     assert options.listen is bool(more)
     assert it["read_only"] is True

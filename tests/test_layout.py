@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = """
 pipeline.completion pipeline.manual
 pipeline.cli
+pipeline.cli_options
 pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
 pipeline.storing

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, models
+from pipeline import cli_options, models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -134,7 +134,9 @@ def table() -> dict[str, str]:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     (subparsers,) = (
-        action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)
+        action
+        for action in cli_options.parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
     )
     return dict(subparsers.choices)
 
@@ -160,12 +162,12 @@ def test_the_table_names_every_option_of_a_command_and_no_other(name: str) -> No
 
 
 def test_the_options_of_all_commands_and_the_exit_codes_are_told() -> None:
-    for option in options(cli.parser()) & {"--vault", "--json"}:
+    for option in options(cli_options.parser()) & {"--vault", "--json"}:
         assert f"`{option}`" in README
     told = re.search(r"Exit codes:(.*?)\n\n", README, re.DOTALL)
     assert told
     assert re.findall(r"\b(\d) [a-z]", told[1]) == [str(code) for code in range(9)]
-    assert re.findall(r"\b(\d) [a-z]", cli.EPILOG) == [str(code) for code in range(9)]
+    assert re.findall(r"\b(\d) [a-z]", cli_options.EPILOG) == [str(code) for code in range(9)]
 
 
 def test_what_is_linked_is_there() -> None:

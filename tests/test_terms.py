@@ -18,7 +18,7 @@ import pytest
 from keys.errors import Busy
 from keys.lock import locked
 from keys.receipt import verify
-from pipeline import cli, microphone, retention
+from pipeline import cli, cli_options, microphone, retention
 from pipeline.assistant.bell import Bell
 from pipeline.assistant.watch import Rung, Watch
 from pipeline.devices import Device
@@ -123,7 +123,8 @@ WITHOUT_A_VAULT = {
 
 
 def commands() -> set[str]:
-    (acts,) = (it for it in cli.parser()._actions if isinstance(it, argparse._SubParsersAction))
+    actions = cli_options.parser()._actions
+    (acts,) = (it for it in actions if isinstance(it, argparse._SubParsersAction))
     return set(acts.choices)
 
 

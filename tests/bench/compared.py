@@ -6,8 +6,8 @@ from tests.bench.metering import Cost
 
 HOW = (
     "One run, side by side; less is better. *Times Anechoic's* is what the other needed for each "
-    "unit of ours; after a verdict stands ours divided by theirs, or ours alone where the target is "
-    "absolute. Interactions of the large vault are made in bulk and have no sealed files but "
+    "unit of ours; after a verdict stands ours divided by theirs, or ours alone where the target "
+    "is absolute. Interactions of the large vault are made in bulk and have no sealed files but "
     "the newest (`tests/bench/grown.py` says exactly what was done)."
 )
 
