@@ -199,7 +199,7 @@ class Vault:
 
     def interactions(self) -> Iterator[InteractionId]:
         """Yields the interactions with a live slot, newest first."""
-        for _, entry in self.log.scan_back():
+        for _, entry in self.log.some_back(lambda words: words[1:2] != [b"seal"]):
             if is_interaction(entry) and any(self.ring.is_live(s) for s, _ in entry.slots):
                 yield entry.interaction
 
