@@ -55,14 +55,15 @@ def grow(base: Path, sizes: Sequence[int]) -> Iterator[Size]:
     base.mkdir()
     create_vault(base / "vault", base / "anchors", disk=HastyDisk())
     texts, said = sentences(sizes[-1]), list[tuple[InteractionId, str]]()
-    for number in sizes:
+    for turn, number in enumerate(sizes):
         more = list(islice(texts, number - len(said)))
         said += zip(_fill(base, more), more, strict=True)
         size = Size(number)
         _rows(base, size, said)
         _found(base, size, said)
-        _ours(base, size)
-        _tenth(base, size)
+        ids = [it for it, _ in said]
+        _ours(base, size, ids, turn)
+        _tenth(base, size, ids)
         for name in ("ring", "log", "live", "sealed"):
             size.bytes_each[name] = size_of(base / "vault" / name)[0] / number
         yield size
@@ -81,19 +82,19 @@ def _fill(base: Path, texts: Sequence[str]) -> list[InteractionId]:
     return ids
 
 
-def _ours(base: Path, size: Size) -> None:
+def _ours(base: Path, size: Size, known: Sequence[InteractionId], turn: int) -> None:
+    """Measures ours; at each turn another one is the oldest that is left."""
     vault, content, costs = _vault(base), parts(3), size.costs
     with acting(vault):
         costs["seal one"] = middle(cost(partial(write.create, vault, content)) for _ in range(REAL))
     command(base, "history", "--limit", "1")  # the first time it is compiled
     costs["list fifty"] = middle(command(base, "history", "--limit", "50") for _ in range(3))
     with acting(vault):
-        ids = list(vault.interactions())
-        real, known = ids[:REAL], ids[REAL:]
+        real = list(islice(vault.interactions(), REAL))
         costs["shred -u"] = middle(_shredded(base, vault, it) for it in real[:3])
         costs["forget one, new"] = middle(_forgotten(vault, it) for it in real[:_ROUNDS])
-        costs["forget one, indexed"] = middle(_forgotten(vault, it) for it in known[:_ROUNDS])
-        costs["forget one, the oldest"] = _forgotten(vault, known[-1])
+        costs["forget one, indexed"] = middle(_forgotten(vault, it) for it in known[-_ROUNDS:])
+        costs["forget one, the oldest"] = _forgotten(vault, known[turn])
     last = [it.hex() for it in real[-4:]]
     size.peak_mib["list fifty"] = peak_mib(base, "history", "--limit", "50")
     size.peak_mib["forget one, shell"] = peak_mib(base, "forget", last.pop(), "--yes")
@@ -118,14 +119,14 @@ def _shredded(base: Path, vault: Vault, one: InteractionId) -> Cost:
     return cost(partial(peers.shred, copies))
 
 
-def _tenth(base: Path, size: Size) -> None:
+def _tenth(base: Path, size: Size, known: Sequence[InteractionId]) -> None:
     """Forgets a random tenth in a copy: all at once, and how long until their keys are gone."""
     folder = base / "copy"
     for part in ("vault", "anchors"):
         shutil.copytree(base / part, folder / part)
     vault, rotation = _vault(folder), list[Cost]()
     with acting(vault):
-        some = random.Random(1).sample(list(vault.interactions()), size.number // 10)
+        some = random.Random(1).sample(known, size.number // 10)
         destroy = vault.ring.destroy
 
         def timed(slots: Sequence[Slot], plan: bytes) -> None:

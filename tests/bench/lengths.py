@@ -46,7 +46,7 @@ def lines(base: Path, *, quick: bool) -> list[Line]:
     with acting(vault):
         long_s = 600 if quick else 3600
         costs = {it: _of_length(base, vault, it) for it in (1, long_s)}
-        return [_length(long_s, costs), *_everything(base, vault, 100 if quick else 1000)]
+        return [_length(long_s, costs), *_everything(base, vault, 100 if quick else 300)]
 
 
 def _of_length(base: Path, vault: Vault, seconds: int) -> tuple[Cost, Cost]:
