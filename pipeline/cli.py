@@ -21,6 +21,7 @@ from pipeline.errors import defect
 DONE, FAILED, USAGE, NOT_FOUND, ERASED, TAMPERED, BUSY, ANCHOR, NO_MODEL = range(9)
 _MODULES = {
     **dict.fromkeys(("verify", "receipts", "restore", "audit"), "pipeline.checking"),
+    "forget": "pipeline.forget",
     **dict.fromkeys(("listen", "devices"), "pipeline.microphone"),
     **dict.fromkeys(("anchor", "log-key", "mirror"), "pipeline.keeping"),
     **dict.fromkeys(("ask", "agenda"), "pipeline.assistant.asking"),

@@ -5,18 +5,13 @@ Each takes the parsed options and returns the exit code.
 """
 
 import os
-import shutil
 import sys
 from argparse import Namespace
 from functools import partial
-from pathlib import Path
 
-from keys.receipt import FAILED as NOT_ERASED
 from pipeline import history as looking
-from pipeline import machine, places, proofs, retention, share, showing, views
+from pipeline import machine, places, retention, share, showing, views
 from pipeline.errors import Refused
-from pipeline.forgetting import Proposal, carry_out, propose
-from pipeline.keep import chosen
 from pipeline.opening import (
     apart,
     asked_before,
@@ -28,10 +23,9 @@ from pipeline.opening import (
 )
 from pipeline.query import parse
 from pipeline.search import Finding
-from pipeline.select import Selection, parse_time
+from pipeline.select import parse_time
 from pipeline.session import acting, create_vault, now
 from pipeline.terminal import Terminal, count, safe
-from pipeline.vault import Vault
 
 DONE, FAILED = 0, 1
 
@@ -80,7 +74,7 @@ def ingest(options: Namespace) -> int:
 def history(options: Namespace) -> int:
     """Lists interactions."""
     it = Terminal(as_json=options.json)
-    which = _filter(options)
+    which = filter_of(options)
     vault = the_vault(options, it)
     with acting(vault):
         found = looking.history(vault, which, options.limit)
@@ -164,27 +158,6 @@ def export(options: Namespace) -> int:
     return DONE
 
 
-def forget(options: Namespace) -> int:
-    """Shows the plan, asks, erases, and writes the receipt."""
-    it = Terminal(as_json=options.json)
-    _check_target(options.receipt)
-    selection = _selection(options)
-    vault = the_vault(options, it)
-    proposal = _proposal(options, selection, vault, it)
-    if options.dry_run:
-        proofs.dry_run(it, proposal)
-        return DONE
-    if not options.yes and not _agreed(it):
-        it.say("nothing was erased")
-        return FAILED
-    with acting(vault):
-        done = carry_out(vault, proposal, now, options.keep)
-    proofs.erasure(it, done)
-    if options.receipt:
-        shutil.copyfile(done.receipt, options.receipt)
-    return FAILED if done.statement.verdict == NOT_ERASED else DONE
-
-
 def doctor(options: Namespace) -> int:
     """Says what weakens erasure on this machine, and what to do."""
     from pipeline.doctor import findings
@@ -226,42 +199,8 @@ def demo(options: Namespace) -> int:
     return run(Terminal(as_json=options.json), models.find(None))
 
 
-def _check_target(receipt: Path | None) -> None:
-    """Raises `Refused` where the receipt could not be written: before anything is erased."""
-    if receipt is None:
-        return
-    place = receipt if receipt.exists() else receipt.absolute().parent
-    if receipt.is_dir() or not place.exists() or not os.access(place, os.W_OK):
-        raise Refused(
-            f"--receipt {receipt}: expected a file that can be written, in a folder that is there; "
-            "nothing was erased"
-        )
-
-
-def _selection(options: Namespace) -> Selection:
-    which = _filter(options)
-    return Selection(tuple(options.ids), options.last, options.all, tuple(options.match), which)
-
-
-def _proposal(options: Namespace, selection: Selection, vault: Vault, it: Terminal) -> Proposal:
-    """Makes the plan and shows it to whoever looks; a program with --yes has no need of it."""
-    shown = not (it.as_json and options.yes)
-    with acting(vault):
-        found = propose(vault, selection, now(), only_audio=bool(options.only), show=shown)
-        chosen(found.keepable, options.keep)  # before anybody is asked
-    if shown and not (it.as_json and options.dry_run):
-        proofs.plan(it, found)
-    views.unreadable(it, vault.unreadable)
-    return found
-
-
-def _agreed(it: Terminal) -> bool:
-    if not sys.stdin.isatty():
-        raise Refused("forget asks before it erases, and there is no terminal: add --yes")
-    return it.ask("Erase this for ever? Type [bold]yes[/]:").lower() in {"yes", "y"}
-
-
-def _filter(options: Namespace) -> looking.Filter:
+def filter_of(options: Namespace) -> looking.Filter:
+    """Returns which interactions the options mean by time and profile; raises `Refused`."""
     since = parse_time(options.since) if options.since else None
     until = parse_time(options.until) if options.until else None
     return looking.Filter(since, until, options.profile)

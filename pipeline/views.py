@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # only `model` needs it, and imports it itself
     from pipeline import models as catalogue
 
 _SHORT = 8
+_UNREADABLE = 20
+"""So many that cannot be read are named."""
 _STYLE = {OK: "green", WARN: "yellow", BAD: "red", FIXED: "bold green", LEFT: "yellow"}
 
 
@@ -132,7 +134,9 @@ def mended(it: Terminal, segments: int) -> None:
 def unreadable(it: Terminal, interactions: Collection[InteractionId]) -> None:
     """Remarks on what could not be listed, if there was any."""
     if interactions:
-        ids = ", ".join(sorted(each.hex()[:_SHORT] for each in interactions))
+        some = sorted(each.hex()[:_SHORT] for each in interactions)
+        more = f" and {len(some) - _UNREADABLE} more" if len(some) > _UNREADABLE else ""
+        ids = ", ".join(some[:_UNREADABLE]) + more
         it.say(
             f"{count(len(interactions), 'interaction')} could not be read, because sealed files of "
             f"it are missing or damaged: {ids}; `anechoic audit` tells which, `anechoic restore` "

@@ -19,6 +19,7 @@ pipeline.cli_options
 pipeline.assistant.asking
 pipeline.checking pipeline.keeping pipeline.skilled pipeline.terms pipeline.stamping pipeline.events
 pipeline.storing
+pipeline.forget
 pipeline.commands
 pipeline.demo
 pipeline.serve
