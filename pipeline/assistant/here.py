@@ -17,10 +17,13 @@ def now() -> datetime:
     return datetime.now(zone())
 
 
-@cache
 def zone() -> tzinfo:
     """Returns the zone of this machine: that of TZ, else the system's, else its offset today."""
-    named = os.environ.get("TZ", "").removeprefix(":")
+    return _zone(os.environ.get("TZ", "").removeprefix(":"))
+
+
+@cache
+def _zone(named: str) -> tzinfo:
     if named:
         try:
             return ZoneInfo(named)
