@@ -8,6 +8,7 @@ starts with a version marker or is bound to one; parsers take exactly the canoni
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from keys.errors import Malformed, Tampered
 from keys.model import KEY_SIZE, Epoch, Slot, VaultId
@@ -24,7 +25,8 @@ EMPTY = bytes(KEY_SIZE)
 _HEAD = struct.Struct(">16s16sQH")
 _TOP = struct.Struct(">QI32s")
 _COUNTS = struct.Struct(">QI")
-_ENTRY = struct.Struct(">II32s")
+_ENTRY = struct.Struct(">II32x")
+"""Number and frame; the key that follows is never a value of its own, which would be `bytes`."""
 _LENGTH = struct.Struct(">I")
 _NONCE_SIZE = 12
 _RECORD_LEAST = _LENGTH.size + _NONCE_SIZE + TAG_SIZE
@@ -54,12 +56,11 @@ class Head:
         return _HEAD.pack(MAGIC, self.vault, self.epoch, len(rows)) + b"".join(rows)
 
 
-@dataclass(slots=True)
-class PageRef:
-    """Where one page lies and the one-time key that opens it."""
+class PageRef(NamedTuple):
+    """Where one page lies and the one-time key that opens it, a `Secret` or its place in one."""
 
     frame: int
-    key: Secret
+    key: bytearray | memoryview
 
 
 @dataclass(slots=True)
@@ -70,6 +71,14 @@ class Top:
     signer_seed: Secret
     pages: dict[int, PageRef] = field(default_factory=dict)
     pending: bytes = b""
+    plain: Secret = field(default_factory=Secret)
+    """Where the keys of the pages lie that were read with this top page."""
+
+    def wipe(self) -> None:
+        """Overwrites the keys and forgets the pages."""
+        self.pages.clear()
+        self.signer_seed.wipe()
+        self.plain.wipe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +123,9 @@ def seal_top(top: Top, root: Secret, head: bytes) -> bytes:
         _TOP.pack_into(plain, 0, top.next_slot, len(top.pages), top.signer_seed)
         at = _TOP.size
         for number, ref in sorted(top.pages.items()):
-            _ENTRY.pack_into(plain, at, number, ref.frame, ref.key)
+            _ENTRY.pack_into(plain, at, number, ref.frame)
             at += _ENTRY.size
+            memoryview(plain)[at - KEY_SIZE : at] = ref.key
         memoryview(plain)[at:] = top.pending
         sealed = encrypt(key, NONCE_ZERO, plain, head)
     return _LENGTH.pack(len(sealed)) + sealed
@@ -128,17 +138,19 @@ def open_top(data: memoryview, root: Secret, head: bytes) -> tuple[Top, int]:
         raise Tampered(f"the ring's top page is cut off: {len(data)} of {end} bytes")
     with _top_key(root) as key:
         plain = decrypt(key, NONCE_ZERO, data[_LENGTH.size : end], head, "the ring's top page")
-    with plain:
-        return _parse_top(memoryview(plain)), end
+    return _parse_top(plain), end
 
 
-def _parse_top(view: memoryview) -> Top:
+def _parse_top(plain: Secret) -> Top:
+    """Parses a top page; the keys of its pages stay in their places."""
+    view = memoryview(plain)
     next_slot, count = _COUNTS.unpack_from(view)
-    at = _TOP.size + _ENTRY.size * count
-    top = Top(next_slot, Secret(view[_COUNTS.size : _TOP.size]), pending=bytes(view[at:]))
-    for start in range(_TOP.size, at, _ENTRY.size):
-        number, frame = struct.unpack_from(">II", view, start)
-        top.pages[number] = PageRef(frame, Secret(view[start + 8 : start + 8 + KEY_SIZE]))
+    end = _TOP.size + _ENTRY.size * count
+    top = Top(next_slot, Secret(view[_COUNTS.size : _TOP.size]), {}, bytes(view[end:]), plain)
+    key_at = _TOP.size + _ENTRY.size - KEY_SIZE
+    for number, frame in _ENTRY.iter_unpack(view[_TOP.size : end]):
+        top.pages[number] = PageRef(frame, view[key_at : key_at + KEY_SIZE])
+        key_at += _ENTRY.size
     return top
 
 

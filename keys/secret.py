@@ -81,7 +81,9 @@ def commitment(key: bytearray) -> Commitment:
     return Commitment(hmac.digest(key, b"commit\x01", "sha256"))
 
 
-def encrypt(key: bytearray, nonce: bytes, plain: bytearray | memoryview, aad: bytes) -> bytearray:
+def encrypt(
+    key: bytearray | memoryview, nonce: bytes, plain: bytearray | memoryview, aad: bytes
+) -> bytearray:
     """Seals `plain` with AES-256-GCM and returns ciphertext and tag."""
     out = bytearray(len(plain) + TAG_SIZE)
     AESGCM(key).encrypt_into(nonce, plain, aad, out)
@@ -89,7 +91,11 @@ def encrypt(key: bytearray, nonce: bytes, plain: bytearray | memoryview, aad: by
 
 
 def decrypt(
-    key: bytearray, nonce: bytes, sealed: bytes | bytearray | memoryview, aad: bytes, what: str
+    key: bytearray | memoryview,
+    nonce: bytes,
+    sealed: bytes | bytearray | memoryview,
+    aad: bytes,
+    what: str,
 ) -> Secret:
     """Opens what `encrypt` sealed, or raises `Tampered` naming `what`."""
     if len(sealed) < TAG_SIZE:

@@ -75,7 +75,7 @@ class State:
     def forget(self) -> None:
         """Drops all keys; an error's traceback may keep the object itself for long."""
         self.fresh.clear()
-        self.top.pages.clear()
+        self.top.wipe()
 
     def _apply(self, record: Secret) -> None:
         kind = bytes(record[:1])
