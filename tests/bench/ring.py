@@ -1,7 +1,8 @@
 """What the ring costs at 1k, 100k and 1M slots: destroying, opening, looking up.
 
 Run: `.venv/bin/python -m tests.bench.ring [DIRECTORY]`. One run, ratios in its last lines; the
-directory should be on a real disk. A sync is timed beside it, because it is most of the cost.
+directory should be on a real disk. The sizes take turns, one act each, so that whatever else the
+machine does falls on all of them. A sync is timed beside it, because it is most of the cost.
 """
 
 import os
@@ -11,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -47,26 +47,48 @@ def filled(folder: Path, disk: CountingDisk, vault: VaultId, size: int) -> Ring:
     return ring
 
 
-def measure(folder: Path, size: int) -> dict[str, float]:
-    """Returns the figures of one size, medians of `ROUNDS`."""
-    disk, vault = CountingDisk(), VaultId(os.urandom(16))
-    ring = filled(folder, disk, vault, size)
-    victims = random.sample(range(size), ROUNDS)
-    disk.reset()
-    destroy = [timed_ms(partial(ring.destroy, [Slot(slot)], b"")) for slot in victims]
-    written, syncs = disk.written / ROUNDS, disk.syncs / ROUNDS
-    opening = [timed_ms(ring_in(folder, disk, vault).open) for _ in range(ROUNDS)]
-    living = [slot for slot in range(1_000) if ring.is_live(Slot(slot))]
-    lookup = timed_ms(partial(look_up, ring, living)) / len(living)
-    batch = [Slot(slot) for slot in random.sample(range(size), size // 10)]
-    return {
-        "destroy one, ms": median(destroy),
-        "written, KiB": written / 1024,
-        "syncs": syncs,
-        "open, ms": median(opening),
-        "look up, µs": lookup * 1000,
-        "destroy a random tenth, ms": timed_ms(lambda: ring.destroy(batch, b"")),
-    }
+class Sized:
+    """An open ring of one size, and what was measured of it."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.size, self.figures = size, dict[str, float]()
+        self._folder, self._disk, self._vault = folder, CountingDisk(), VaultId(os.urandom(16))
+        folder.mkdir()
+        self.ring = filled(folder, self._disk, self._vault, size)
+        self._victims = iter(random.sample(range(size), ROUNDS))
+        self._disk.reset()
+
+    def destroy_one(self) -> float:
+        """Destroys a random slot; returns the milliseconds."""
+        return timed_ms(lambda: self.ring.destroy([Slot(next(self._victims))], b""))
+
+    def open(self) -> float:
+        """Opens the ring anew; returns the milliseconds."""
+        return timed_ms(ring_in(self._folder, self._disk, self._vault).open)
+
+    def measure_rest(self) -> None:
+        """Takes what needs no turns: bytes, syncs, look-up, a batch."""
+        self.figures["written, KiB"] = self._disk.written / ROUNDS / 1024
+        self.figures["syncs"] = self._disk.syncs / ROUNDS
+        living = [slot for slot in range(1_000) if self.ring.is_live(Slot(slot))]
+        each_ms = timed_ms(lambda: look_up(self.ring, living)) / len(living)
+        self.figures["look up, µs"] = each_ms * 1000
+        batch = [Slot(slot) for slot in random.sample(range(self.size), self.size // 10)]
+        tenth_ms = timed_ms(lambda: self.ring.destroy(batch, b""))
+        self.figures["destroy a random tenth, ms"] = tenth_ms
+
+
+def measure(base: Path) -> list[Sized]:
+    """Returns the rings of all sizes with their figures, medians of `ROUNDS`."""
+    rings = [Sized(base / str(size), size) for size in SIZES]
+    destroying = [[ring.destroy_one() for ring in rings] for _ in range(ROUNDS)]
+    for ring in rings:
+        ring.measure_rest()
+    opening = [[ring.open() for ring in rings] for _ in range(ROUNDS)]
+    for n, ring in enumerate(rings):
+        ring.figures["destroy one, ms"] = median(row[n] for row in destroying)
+        ring.figures["open, ms"] = median(row[n] for row in opening)
+    return rings
 
 
 def look_up(ring: Ring, slots: list[int]) -> None:
@@ -89,15 +111,13 @@ def sync_ms(folder: Path) -> float:
 def main() -> None:
     """Prints the table."""
     base = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    results = {}
-    for size in SIZES:
-        with tempfile.TemporaryDirectory(dir=base) as folder:
-            results[size] = measure(Path(folder), size)
-            probe = sync_ms(Path(folder))
-    print(f"{'':28}" + "".join(f"{size:>12,}" for size in SIZES))
-    for row in results[SIZES[0]]:
-        print(f"{row:28}" + "".join(f"{results[size][row]:12.2f}" for size in SIZES))
-    ratio = results[SIZES[-1]]["destroy one, ms"] / results[SIZES[0]]["destroy one, ms"]
+    with tempfile.TemporaryDirectory(dir=base) as folder:
+        rings = measure(Path(folder))
+        probe = sync_ms(Path(folder))
+    print(f"{'':28}" + "".join(f"{ring.size:>12,}" for ring in rings))
+    for row in sorted(rings[0].figures):
+        print(f"{row:28}" + "".join(f"{ring.figures[row]:12.2f}" for ring in rings))
+    ratio = rings[-1].figures["destroy one, ms"] / rings[0].figures["destroy one, ms"]
     print(f"destroy one among 1M / among 1k: {ratio:.2f}; one sync here: {probe:.2f} ms")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
