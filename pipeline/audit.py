@@ -35,6 +35,7 @@ from pipeline.vault import Artefact, Vault, file_name
 _KNOWN = {
     "vault.json",
     "lock",
+    "lock.queue",
     "ring",
     "log",
     "log-keys",

@@ -23,7 +23,8 @@ from pipeline.identity import FORMAT, Identity, read_identity, write_identity
 from pipeline.passphrase import stretch
 from pipeline.vault import Vault
 
-_OURS = {"lock", "ring", "log", "sealed", "capture", "receipts", "vault.json", "vault.json.new"}
+_LOCKS = {"lock", "lock.queue"}
+_OURS = {*_LOCKS, "ring", "log", "sealed", "capture", "receipts", "vault.json", "vault.json.new"}
 
 AskPassphrase = Callable[[], bytearray]
 """Returns the passphrase in UTF-8; called only when the vault has one."""

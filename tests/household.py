@@ -34,7 +34,7 @@ from pipeline.plan import make_plan
 from pipeline.session import acting, create_vault, open_vault
 from pipeline.vault import Vault
 from tests.world.adversary import Adversary, shares_in
-from tests.world.disk import Change, Medium, SimulatedDisk, When
+from tests.world.disk import Change, Medium, SimulatedDisk, When, one, parent_of
 
 NOON = "2026-03-01T12:00:00Z"
 SOUND_MS = 50
@@ -61,7 +61,8 @@ class HouseDisk(SimulatedDisk):
         self._number_from()
 
     def names(self, directory: Path) -> list[str]:
-        below = (path.name for path in self.cached.directories if path.parent == directory)
+        here = one(directory)
+        below = (path.name for path in self.cached.directories if parent_of(path) is here)
         return sorted({*super().names(directory), *below} - {""})
 
     def _perform(self, what: str, path: Path, changes: Sequence[Change]) -> None:
@@ -163,7 +164,7 @@ def assert_whole(vault: Vault, interaction: InteractionId, text: str) -> None:
 def strangers(vault: Vault, files: Mapping[Path, bytes]) -> set[Path]:
     """Returns those of the files that are none of a vault's with nothing left to settle."""
     base = vault.directory.parent
-    ours = {vault.directory / name for name in ("vault.json", "lock", "agenda")}
+    ours = {vault.directory / name for name in ("vault.json", "lock", "lock.queue", "agenda")}
     ours |= {vault.directory / "log" / name for name in ("entries", "hashes")}
     state = f"state-{vault.ring.epoch:020}"
     ours |= {vault.directory / "ring" / name for name in ("pages", state)}

@@ -532,4 +532,4 @@ def test_what_the_document_names_is_in_the_vault(tmp_path: Path) -> None:
     forget(vault, *say(vault, "once"))
     listed = re.findall(r"^\| (`.*?`) \|", DOCUMENT, re.MULTILINE)
     named = set(re.findall(r"`([a-z.]+)/?`", " ".join(listed)))
-    assert named == {path.name for path in vault.directory.iterdir()} - {"lock"}
+    assert named == {path.name for path in vault.directory.iterdir()} - {"lock", "lock.queue"}
