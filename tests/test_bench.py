@@ -10,9 +10,10 @@ import pytest
 
 from keys.durable import RealDisk
 from pipeline.session import acting, create_vault
-from tests.bench import households, starting
+from tests.bench import households, ring, starting
+from tests.bench.__main__ import BEGIN, END, README, with_figures
 from tests.bench.costs import primitives
-from tests.bench.figures import Line, Measured, Target, absolute, against, markdown
+from tests.bench.figures import Line, Measured, Target, absolute, against, brief, markdown
 from tests.bench.filling import fill
 from tests.bench.growing import exponent
 from tests.bench.hasty import HastyDisk
@@ -90,3 +91,21 @@ def test_the_simulated_month_has_a_billion_interactions() -> None:
     a_month = told.heard[0] * 3600 * 24 * 30
     assert math.isclose(a_month, households.HOUSEHOLDS * households.EACH, rel_tol=0.05)
     assert told.heard[1] > told.heard[0] > told.rotations[0] > 0
+
+
+def test_the_rings_figures_are_of_two_sizes_and_within_their_targets(tmp_path: Path) -> None:
+    found = {line.job: line for line in ring.lines(tmp_path, quick=True)}
+    written = found["ring: written"]
+    assert written.peers[0].value < written.ours.value < 128
+    assert all(target.is_met for target in written.targets)
+    assert found["ring: look up"].ours.value > 0
+
+
+def test_the_readme_has_a_place_for_the_figures_and_keeps_the_rest() -> None:
+    text = README.read_text()
+    lines = [Line("job", Measured("ours", 4, "ms"), (Measured("theirs", 8, "ms"),))]
+    assert len(list(brief(lines))) == 2  # without a target it is no row
+    once = with_figures(text, ["| one |"])
+    assert once.partition(BEGIN)[0] == text.partition(BEGIN)[0]
+    assert once.partition(END)[2] == text.partition(END)[2] != ""
+    assert with_figures(once, ["| one |"]) == once

@@ -1,9 +1,9 @@
 """Everything side by side in one run: `make bench`, or `python -m tests.bench [--quick]`.
 
-Prints what it measures as it comes, and writes a table in Markdown and drawings. `--quick` takes
-minutes, all of it half an hour. On the same run everything is compared: the ratios are the result,
-the times belong to the machine. It needs root to empty the system's cache of files; without, only
-that of its own files is emptied.
+Prints what it measures as it comes, and writes a table in Markdown and drawings; all of it also
+writes the short table of the README. `--quick` takes minutes, all of it half an hour. On the same
+run everything is compared: the ratios are the result, the times belong to the machine. It needs
+root to empty the system's cache of files; without, only that of its own files is emptied.
 """
 
 import argparse
@@ -29,11 +29,14 @@ from tests.bench import (
     peers,
     plots,
     pruning,
+    ring,
     starting,
     transcribing,
 )
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- figures: written by make bench -->\n", "<!-- end of the figures -->"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (300, 1_000, 3_000)
 
@@ -85,6 +88,8 @@ def _run(given: argparse.Namespace, base: Path) -> None:
     end = f"load at the end {metering.load():.1f}; {minutes:.0f} minutes"
     _write(given.to, sections, end, quick=quick)
     plots.draw(given.to.parent, lines, growths)
+    if not quick and given.to == RESULTS:
+        README.write_text(with_figures(README.read_text(), [*head, "", *figures.brief(lines)]))
     print(given.to.read_text())
 
 
@@ -101,11 +106,19 @@ def _jobs(base: Path, *, quick: bool) -> dict[str, Callable[[], list[figures.Lin
 
     return {
         "start": partial(starting.lines, quick=quick),
+        "the ring": partial(ring.lines, base / "rings", quick=quick),
         "seal and open": sealing,
         "transcribe": partial(transcribing.lines, base, sizes),
         "forget much": partial(lengths.lines, base / "lengths", quick=quick),
         "forget in backups": partial(pruning.lines, base / "pruning", quick=quick),
     }
+
+
+def with_figures(text: str, rows: Iterable[str]) -> str:
+    """Returns a document with other rows between its marks."""
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{END}{after}"
 
 
 def _write(to: Path, sections: Mapping[str, Iterable[str]], end: str, *, quick: bool) -> None:

@@ -75,6 +75,16 @@ def markdown(lines: Iterable[Line]) -> Iterator[str]:
             job = ours = targets = ""
 
 
+def brief(lines: Iterable[Line]) -> Iterator[str]:
+    """Yields the rows of a short table: what has a target, beside the first of its peers."""
+    yield "| job | Anechoic | instead | target |"
+    yield "| --- | ---: | ---: | --- |"
+    for line in lines:
+        for goal in line.targets[:1]:
+            ours, theirs = f"{shown(line.ours)}", f"{shown(line.peers[0])}, {line.peers[0].how}"
+            yield f"| {line.job} | {ours} | {theirs} | {goal.words}: {goal.verdict()} |"
+
+
 def shown(it: Measured) -> str:
     """Writes a figure with its unit, to three digits."""
     return f"{_number(it.value)} {it.unit}".strip()
