@@ -95,8 +95,9 @@ def _searching(size: Size) -> list[Line]:
     )
     within = against("within 3 times warm", warm, fts5, 3)
     fts5_cold = _ms("FTS5, cold", costs["FTS5, cold"])
+    reading = _ms("only reading our sealed index, cold", costs["reading the index, cold"])
     return [
         Line(f"{of}, warm", warm, (fts5,), (within,)),
         Line(f"{of}, by a command of its own", sealed, (fts5,)),
-        Line(f"{of}, cold", cold, (fts5_cold,), (absolute("under 1 s", cold, 1000),)),
+        Line(f"{of}, cold", cold, (fts5_cold, reading), (absolute("under 1 s", cold, 1000),)),
     ]

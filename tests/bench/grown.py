@@ -33,7 +33,7 @@ from tests.bench.forget import parts
 from tests.bench.hasty import HastyDisk
 from tests.bench.metering import Cost, command, cost, middle, peak_mib, program, size_of
 from tests.bench.said import sentences
-from tests.bench.search import Peer, cold_ms, listed, queries, remembered
+from tests.bench.search import Peer, cat_ms, cold_ms, listed, queries, remembered
 
 REAL = 60
 """So many interactions of each size have sealed files: fewer than are indexed at once."""
@@ -178,6 +178,7 @@ def _found(base: Path, size: Size, said: Sequence[tuple[InteractionId, str]]) ->
     pairs = [cold_ms(base, peer, it, listed) for it in asked[1:4]]
     ours, theirs = (median(it) / 1000 for it in zip(*pairs, strict=True))
     size.costs["search, cold"], size.costs["FTS5, cold"] = Cost(ours, 0, 0), Cost(theirs, 0, 0)
+    size.costs["reading the index, cold"] = Cost(cat_ms(base) / 1000, 0, 0)
     peer.base.close()
     for path in base.glob("fts5*"):
         path.unlink()

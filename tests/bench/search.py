@@ -33,6 +33,7 @@ from keys.model import ID_SIZE, InteractionId
 from pipeline import history, memory, search
 from pipeline.artefact import INDEX, TRANSCRIPT
 from pipeline.erase import erase
+from pipeline.lineage import OWN
 from pipeline.plan import derived_ids, dying, make_plan
 from pipeline.query import parse
 from pipeline.session import acting, create_vault, now, open_vault
@@ -218,6 +219,18 @@ def cold_ms(base: Path, peer: Peer, query: str, find: Find) -> tuple[float, floa
         chill(base)
         found.append(timed_ms(act))
     return min(found[::2]), min(found[1::2])
+
+
+def cat_ms(base: Path) -> float:
+    """Returns how long it takes to read the sealed index, with nothing in the system's cache."""
+    paths = sorted((base / "vault" / "sealed" / OWN).glob(f"*.{INDEX}"))
+
+    def read() -> None:
+        for path in paths:
+            path.read_bytes()
+
+    chill(base)
+    return timed_ms(read)
 
 
 def shell(base: Path, *words: str) -> float:
