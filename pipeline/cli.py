@@ -96,6 +96,8 @@ def _run(argv: Sequence[str] | None) -> int:
         from pipeline import machine
 
         machine.harden()
+        # Before numpy is loaded: its threads would wait by spinning, beside those who recognise.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module = import_module(_MODULES.get(options.command, "pipeline.commands"))
         command: Callable[[argparse.Namespace], int] = getattr(
             module, options.command.replace("-", "_")

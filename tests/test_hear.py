@@ -97,6 +97,10 @@ def wait_until_gone(pids: Iterable[int], seconds: float = 5.0) -> bool:
     return False
 
 
+def anything(chunks: NDArray[np.int16]) -> list[float]:
+    return [float(chunk.any()) for chunk in chunks]
+
+
 @pytest.mark.parametrize("lengths", [[1], [512], [700, 3, 511, 9000], [16000] * 3])
 def test_blocks_of_any_length_make_the_same_utterances(lengths: list[int]) -> None:
     sound = np.arange(4 * RATE_HZ, dtype=np.int32).astype(np.int16)
@@ -112,7 +116,7 @@ def test_blocks_of_any_length_make_the_same_utterances(lengths: list[int]) -> No
 
     if lengths == [1]:
         sound = sound[: RATE_HZ + 100]
-    (found,) = [u for u in utterances(pieces(), lambda c: float(c.any())) if u]
+    (found,) = [u for u in utterances(pieces(), anything) if u]
     start = found.start_ms * RATE_HZ // 1000
     assert 0 < start <= RATE_HZ // 2
     inside = sound[start : start + len(found.pcm)]
@@ -122,14 +126,14 @@ def test_blocks_of_any_length_make_the_same_utterances(lengths: list[int]) -> No
 
 
 def test_the_detector_is_asked_once_for_each_chunk() -> None:
-    asked: list[int] = []
+    asked: list[tuple[int, ...]] = []
 
-    def probability(chunk: NDArray[np.int16]) -> float:
-        asked.append(len(chunk))
-        return 0.0
+    def probabilities(chunks: NDArray[np.int16]) -> list[float]:
+        asked.append(chunks.shape)
+        return [0.0] * len(chunks)
 
-    list(utterances([np.zeros(1000, np.int16)] * 3, probability))
-    assert asked == [CHUNK_SAMPLES] * 6
+    list(utterances([np.zeros(1000, np.int16), np.zeros(1100, np.int16)] * 3, probabilities))
+    assert asked == [(number, CHUNK_SAMPLES) for number in (1, 3, 2, 2, 2, 2, 1)]
 
 
 @needs_fake
@@ -374,6 +378,6 @@ def test_a_long_utterance_is_heard_in_parts() -> None:
         speech = file.read(dtype="int16")
     limits = Endpointing(maximum_ms=4_000, cut_window_ms=1_000)
     sound = np.tile(speech, 4)
-    parts = [u for u in utterances([sound], lambda c: float(c.any()), limits) if u]
+    parts = [u for u in utterances([sound], anything, limits) if u]
     assert len(parts) >= 3
     assert all(part.duration_ms <= 4_000 for part in parts)

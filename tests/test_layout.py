@@ -87,6 +87,7 @@ pipeline.elsewhere
 pipeline.recognisers pipeline.elsewhere_worker pipeline.fetch pipeline.npm
 pipeline.elsewhere_child
 pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
+pipeline.voice
 pipeline.vault pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.recognise pipeline.moonshine pipeline.capture pipeline.segment
 pipeline.lineage
