@@ -1,8 +1,8 @@
 """The options of every command: the parser of the whole command line.
 
-Defines and explains; does nothing. What belongs together and is long has a file of its own
-(`cli_terms`, `cli_assistant`, `cli_skills`, `cli_home`). A new option is added here and named in
-README's table and in `tests/test_configuration.py`.
+Defines and explains; does nothing. What belongs together and is long, or shared, has a file of its
+own (`cli_hearing`, `cli_terms`, `cli_assistant`, `cli_skills`, `cli_home`). A new option is added
+here and named in README's table and in `tests/test_configuration.py`.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from pipeline.cli_assistant import add_assistant
+from pipeline.cli_hearing import add_hearing, add_model, positive
 from pipeline.cli_home import add_home
 from pipeline.cli_skills import add_skills
 from pipeline.cli_terms import add_terms
@@ -49,12 +50,6 @@ def _add(
     return it
 
 
-def _positive(text: str) -> int:
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
-
-
 def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
     it = _add(commands, "init", "make a vault")
     it.add_argument("--anchor", default="file", metavar="SPEC", help="where the share lies: file")
@@ -65,37 +60,26 @@ def _add_making(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--profile", default="default", metavar="P", help="whose interactions these are"
     )
     it.add_argument(
-        "--jobs", type=_positive, default=_jobs(), metavar="N", help="processes that hear"
+        "--jobs", type=positive, default=_jobs(), metavar="N", help="processes that hear"
     )
     dask = "hear on the workers of a Dask cluster instead: what they hear leaves this machine"
     it.add_argument("--dask", metavar="URL", help=dask)
-    _add_model(it)
+    add_model(it)
     _add_listening(commands)
     add_assistant(commands, _add)
 
 
 def _add_listening(commands: "Commands[argparse.ArgumentParser]") -> None:
     it = _add(commands, "listen", "hear a microphone and seal what is said, until Ctrl-C")
-    it.add_argument("--device", metavar="NAME", help="a microphone, by its name or a part of it")
-    it.add_argument("--wake", metavar="WORD", help="hear only what follows it: hey jarvis, …")
+    add_hearing(it)
     it.add_argument("--once", action="store_true", help="end after one utterance, or at Enter")
     it.add_argument(
         "--ephemeral", action="store_true", help="store nothing; k and Enter keeps the last"
     )
     it.add_argument("--profile", metavar="P", help="for whom; else that of the microphone")
-    it.add_argument(
-        "--pause", type=_positive, default=416, metavar="MS", help="silence that ends an utterance"
-    )
-    _add_model(it)
+    add_model(it)
     it = _add(commands, "devices", "list microphones")
     it.add_argument("--levels", action="store_true", help="listen to each, and show how loud it is")
-
-
-def _add_model(it: argparse.ArgumentParser) -> None:
-    what = "a model that `model list` shows, or a folder (or ANECHOIC_MODEL, or the vault's)"
-    it.add_argument("--model", metavar="NAME|PATH", help=what)
-    what = "hear only these sentences and words, a line each; or `assistant`: what it understands"
-    it.add_argument("--vocabulary", metavar="FILE", help=what)
 
 
 def _jobs() -> int:
@@ -104,7 +88,7 @@ def _jobs() -> int:
 
 def _add_looking(commands: "Commands[argparse.ArgumentParser]") -> None:
     it = _add(commands, "history", "list interactions, newest first")
-    it.add_argument("--limit", type=_positive, default=None, metavar="N", help="at most so many")
+    it.add_argument("--limit", type=positive, default=None, metavar="N", help="at most so many")
     _add_filter(it)
     it = _add(commands, "show", "show all that is known of an interaction")
     it.add_argument("id", metavar="ID")
@@ -120,7 +104,7 @@ def _add_looking(commands: "Commands[argparse.ArgumentParser]") -> None:
     it = _add(commands, "search", "find interactions whose transcript holds the words")
     what = 'words, "phrases in quotes", beginn*; - reads them from standard input'
     it.add_argument("words", nargs="+", metavar="WORDS", help=what)
-    it.add_argument("--limit", type=_positive, default=None, metavar="N", help="at most so many")
+    it.add_argument("--limit", type=positive, default=None, metavar="N", help="at most so many")
 
 
 def _add_filter(it: argparse.ArgumentParser) -> None:

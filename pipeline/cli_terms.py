@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.cli_hearing import add_hearing, add_model
+
 WEB = "127.0.0.1:7532"
 _D = "30m, 1h, 7d, 2w, 1y, forever or none"
 
@@ -27,12 +29,13 @@ def _add_serve(commands: Any, add: Add) -> None:  # noqa: ANN401
     it.add_argument("--web", nargs="?", const=WEB, metavar="HOST:PORT", help=web)
     wyoming = "speech-to-text for Home Assistant at an address such as tcp://127.0.0.1:10300"
     it.add_argument("--wyoming", metavar="URI", help=wyoming)
-    it.add_argument("--listen", action="store_true", help="hear a microphone too, showing nothing")
-    it.add_argument("--device", metavar="NAME", help="with --listen: as in listen")
+    heard = "hear a microphone too, showing what is said on the page alone"
+    it.add_argument("--listen", action="store_true", help=heard)
+    add_hearing(it)
     it.add_argument("--announce", action="store_true", help="tell the local network of it")
     it.add_argument("--ephemeral", action="store_true", help="store nothing of what it hears")
-    it.add_argument("--profile", default="default", metavar="P", help="for whom it hears")
-    it.add_argument("--model", metavar="NAME|PATH", help="the model it hears with (as in listen)")
+    it.add_argument("--profile", metavar="P", help="for whom it hears")
+    add_model(it)
 
 
 def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401

@@ -5,13 +5,10 @@ was said stays above it. In a pipe there is a line for each interaction, as `ing
 and nothing spoken goes anywhere else. Ctrl-C once completes what is being said; twice gives it up.
 """
 
-import os
-import select
-import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,13 +22,16 @@ from pipeline.capture import Back, Gone
 from pipeline.companion import Companion
 from pipeline.completing import complete
 from pipeline.gate import Gate
+from pipeline.glimpse import Place
 from pipeline.hear import SpeechProbability
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.relief import Baton, Relief
 from pipeline.safekeeping import InMemory, InVault, Keeper
 from pipeline.session import AskPassphrase, acting, now
+from pipeline.telling import Teller
 from pipeline.terminal import Column, Terminal, count, printable, safe
 from pipeline.turn import RELIEVED, Turn
+from pipeline.typed import Typed
 from pipeline.vault import Vault
 from pipeline.vocabulary import vocabulary
 from pipeline.voice import Voice
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 DONE = 0
 _LISTEN_S = 0.4
 _METER, _FLOOR_DB = "▁▂▃▄▅▆▇█", -60.0
-_REDRAW_S, _KEYS_S = 0.1, 0.05
+_REDRAW_S = 0.1
 _SHORT = 8
 _LEAST_PARTIAL, _BESIDE_PARTIAL = 10, 20
 
@@ -65,14 +65,15 @@ def devices(options: Namespace) -> int:
     return DONE
 
 
-def listen(options: Namespace, ask: AskPassphrase | None = None) -> int:
+def listen(options: Namespace, ask: AskPassphrase | None = None, place: Place | None = None) -> int:
     """Listens at a microphone until Ctrl-C; a passphrase is asked for unless `ask` gives it.
 
-    What holds speech or a key is a worker; this process has no more than the model.
+    What holds speech or a key is a worker; this process has no more than the model. In a `place`
+    others see what is heard at the moment, and ask for silence.
     """
     load, is_shared = _loader(the_model(options), vocabulary(options.vocabulary))
     ask = None if options.ephemeral else ask or asked_before(options)
-    work = partial(_listen, options, load, ask)
+    work = partial(_listen, options, load, ask, place)
     return supervisor.supervise(work, places.vault_directory(options.vault), fork=is_shared)
 
 
@@ -88,7 +89,11 @@ def _loader(model: Path, words: tuple[str, ...]) -> "tuple[Callable[[], Loaded],
 
 @sound.libraries_silenced()
 def _listen(
-    options: Namespace, load: "Callable[[], Loaded]", ask: AskPassphrase | None, turn: Turn
+    options: Namespace,
+    load: "Callable[[], Loaded]",
+    ask: AskPassphrase | None,
+    place: Place | None,
+    turn: Turn,
 ) -> int:
     """Listens for one turn."""
     screen, recogniser = Terminal(as_json=options.json).on_one_screen(), load()
@@ -108,12 +113,14 @@ def _listen(
     baton, left = source.take_over(), None
     if not turn.began.is_set():  # it was told to stop before
         return DONE
-    with _Display(screen, named=not turn.is_first) as display, keys:
+    teller = Teller(place, keys.muted, is_ephemeral=options.ephemeral)
+    with _Display(screen, named=not turn.is_first) as display, keys, teller:
         for event in hearing.listen(
             *(source, keeper, recogniser, detector, request), is_over=turn.over.is_set, baton=baton
         ):
             left = event.baton if isinstance(event, heard.Left) else None
             display.show(event, source.name)
+            teller.take(event)
             if isinstance(event, heard.Replied):
                 companion.obey(event.reply)
             companion.look()
@@ -150,7 +157,7 @@ def _warn(vault: Vault, it: Terminal, profile: str) -> None:
 
 
 def _request(options: Namespace, profile: str) -> hearing.Request:
-    ends = replace(hearing.LIVE, hang_over_ms=options.pause)
+    ends = replace(hearing.LIVE, hang_over_ms=options.pause or hearing.LIVE.hang_over_ms)
     wake = wake_word(options.wake) if options.wake else None
     name = models.name_of(the_model(options))
     return hearing.Request(profile, name, options.once, ends, wake)
@@ -192,24 +199,13 @@ class _Muted(threading.Event):
         self._turn.leave(Baton().encode())
 
 
-class _Keys:
-    """What is typed on a terminal, a line each: Enter ends `--once`, m mutes, k keeps."""
+class _Keys(Typed):
+    """What is typed on a terminal: Enter ends `--once`, m mutes, k keeps."""
 
     def __init__(self, turn: Turn, *, once: bool) -> None:
-        self.muted, self.keep, self._closed = _Muted(turn), threading.Event(), threading.Event()
+        super().__init__(self._do)
+        self.muted, self.keep = _Muted(turn), threading.Event()
         self._turn, self._once = turn, once
-        self._reader = threading.Thread(target=self._read, daemon=True)
-
-    def __enter__(self) -> Self:
-        if sys.stdin is not None and sys.stdin.isatty():
-            self._reader.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Reads nothing any more: what is typed from here on is for the next turn."""
-        self._closed.set()
-        if self._reader.is_alive() and sys.platform != "win32":
-            self._reader.join()
 
     def take_keep(self) -> bool:
         """Tells, once for each time, whether the last utterance shall be kept."""
@@ -217,21 +213,13 @@ class _Keys:
         self.keep.clear()
         return was_set
 
-    def _read(self) -> None:
-        for word in self._lines():
-            if word == "m":
-                (self.muted.clear if self.muted.is_set() else self.muted.set)()
-            elif word == "k":
-                self.keep.set()
-            elif self._once:
-                self._turn.stop.set()
-
-    def _lines(self) -> Iterator[str]:
-        while not self._closed.is_set():
-            if sys.platform == "win32" or select.select([sys.stdin], [], [], _KEYS_S)[0]:
-                if not (line := os.read(sys.stdin.fileno(), 1024)):
-                    return
-                yield line.decode(errors="replace").strip().lower()
+    def _do(self, word: str) -> None:
+        if word == "m":
+            (self.muted.clear if self.muted.is_set() else self.muted.set)()
+        elif word == "k":
+            self.keep.set()
+        elif self._once:
+            self._turn.stop.set()
 
 
 @dataclass(slots=True)

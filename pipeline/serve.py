@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from keys.errors import Busy
-from pipeline import notify, places, supervisor
+from pipeline import glimpse, notify, places, supervisor
 from pipeline import retention as retaining
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.assistant.bell import Bell
@@ -23,13 +23,14 @@ from pipeline.assistant.watch import Watch
 from pipeline.beside import Beside, beside
 from pipeline.erase import Clock
 from pipeline.errors import Refused
+from pipeline.glimpse import Place
 from pipeline.indexing import tidy
-from pipeline.listen import LIVE
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.session import AskPassphrase, acting, now
 from pipeline.skills.again import Asking
 from pipeline.terminal import Terminal
 from pipeline.turn import RELIEVED, Turn
+from pipeline.typed import Typed
 from pipeline.vault import Vault
 from pipeline.wyoming_address import address_of, announced, warning
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 DONE = 0
 EVERY_S = 60.0
 _AGAIN_S = 1.0
+_OF_A_MICROPHONE = ("device", "wake", "pause", "vocabulary")
+_OF_HEARING = ("ephemeral", "profile", "model")
 _OF_THE_PAGE = {"starlette", "uvicorn", "h11", "anyio"}
 
 
@@ -93,33 +96,50 @@ def _asking() -> Duty:
 
 def serve(options: Namespace) -> int:
     """Does what is to be done, until Ctrl-C."""
+    _refuse_idle(options)
     it = Terminal(as_json=options.json)
     wyoming = _wyoming(options, it) if options.wyoming else None
     web = _web(options, it) if options.web else None
     ask, directory = asked_before(options), places.vault_directory(options.vault)
-    it.say("at work: what falls due is erased within a minute; Ctrl-C ends")
+    mutes = "; m and Enter mutes" if options.listen and it.err.is_terminal else ""
+    it.say(f"at work: what falls due is erased within a minute{mutes}; Ctrl-C ends")
     is_forked = supervisor.CAN_FORK and (wyoming is None or wyoming.shared is not None)
     with contextlib.ExitStack() as around:
         if wyoming and options.announce:
             around.enter_context(announced(wyoming.listening))
-        ear = around.enter_context(_listening(options, ask)) if options.listen else None
-        work = partial(_work, options, ask, wyoming, web, ear)
+        place = glimpse.place() if options.listen else None
+        ear = around.enter_context(_listening(options, ask, place)) if options.listen else None
+        work = partial(_work, options, ask, wyoming, web, ear, place)
         return supervisor.supervise(work, directory, fork=is_forked)
 
 
-def _listening(options: Namespace, ask: AskPassphrase) -> contextlib.AbstractContextManager[Beside]:
+def _refuse_idle(options: Namespace) -> None:
+    """Refuses what would mean nothing, rather than have somebody believe that it does."""
+    if idle := _given(options, _OF_A_MICROPHONE) if not options.listen else "":
+        raise Refused(f"{idle} is for a microphone: add --listen")
+    if options.announce and not options.wyoming:
+        raise Refused("--announce tells the network of a Wyoming service: add --wyoming URI")
+    if idle := _given(options, _OF_HEARING) if not (options.listen or options.wyoming) else "":
+        raise Refused(f"{idle} is for what hears: add --listen, --wyoming URI, or both")
+
+
+def _given(options: Namespace, names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names if getattr(options, name))
+
+
+def _listening(
+    options: Namespace, ask: AskPassphrase, place: Place | None
+) -> contextlib.AbstractContextManager[Beside]:
     from pipeline.microphone import listen
 
-    whose = None if options.profile == DEFAULT_PROFILE else options.profile
-    more = {"profile": whose, "wake": None, "once": False, "vocabulary": None, "json": True}
-    theirs = Namespace(**{**vars(options), **more, "pause": LIVE.hang_over_ms})
-    return beside(partial(listen, theirs, ask), fork=supervisor.CAN_FORK)
+    theirs = Namespace(**{**vars(options), "once": False, "json": True})
+    return beside(partial(listen, theirs, ask, place), fork=supervisor.CAN_FORK)
 
 
 def _wyoming(options: Namespace, it: Terminal) -> "Door":
     from pipeline.wyoming_door import door
 
-    found = door(options.wyoming, the_model(options), options.profile)
+    found = door(options.wyoming, the_model(options), options.profile or DEFAULT_PROFILE)
     it.say(f"Wyoming: at {address_of(found.listening)}")
     if problem := warning(found.listening):
         it.problem(problem)
@@ -147,6 +167,7 @@ def _work(
     wyoming: "Door | None",
     web: "WebDoor | None",
     ear: Beside | None,
+    place: Place | None,
     turn: Turn,
 ) -> int:
     it = Terminal(as_json=options.json)
@@ -159,12 +180,14 @@ def _work(
             hearing = wyoming.opened(None if options.ephemeral else again, it.problem)
             failed.append(doors.enter_context(hearing))
         if web:
-            failed.append(doors.enter_context(web.opened(again, it.exact_remark)))
+            failed.append(doors.enter_context(web.opened(again, it.exact_remark, place)))
         turn.ready()
         if turn.is_first:
             notify.ready()
         while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
             pass
+        if place:
+            doors.enter_context(Typed(partial(_muting, place, it)))
         ends = partial(_ends, turn, failed, bell)
         rings = ear is None or options.ephemeral
         attend(vault, duties_of(vault, bell, rings=rings), ends, now, it.problem, turn.stop.wait)
@@ -172,6 +195,14 @@ def _work(
         return DONE
     turn.leave(b"")
     return RELIEVED
+
+
+def _muting(place: Place, it: Terminal, word: str) -> None:
+    """Mutes the microphone at `m`, and opens it again at the next."""
+    now = place.look()
+    if word == "m" and now:
+        place.wish(is_muted=now.state != glimpse.MUTED)
+        it.say("listening again" if now.state == glimpse.MUTED else "muted; m and Enter lifts it")
 
 
 def _ends(turn: Turn, failed: Sequence[Flag], bell: Bell) -> bool:

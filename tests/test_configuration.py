@@ -23,6 +23,7 @@ ask: profile aloud · history: limit since until profile · search: limit · rep
 verify: explain log-key copy witness tsa · stamp: witness tsa · audit: copy
 events: since no-follow
 log-key rotate: ml-dsa · serve: web wyoming listen device announce ephemeral profile model
+serve: wake pause vocabulary
 """
 TYPED = """
 forget: last all match since until profile only keep dry-run yes receipt
@@ -32,7 +33,10 @@ retention set: profile audio words sensitive sensitive-words inactive consent-by
 retention set: believe-clock · profile add: child consent-by device
 profile remove: forget keep yes
 """
-NUMBERS = {"ingest --jobs", "listen --pause", "history --limit", "search --limit", "events --since"}
+NUMBERS = {
+    *("ingest --jobs", "listen --pause", "serve --pause"),
+    *("history --limit", "search --limit", "events --since"),
+}
 
 
 def named(table: str) -> set[str]:

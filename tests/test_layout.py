@@ -24,7 +24,7 @@ pipeline.commands
 pipeline.demo
 pipeline.serve
 pipeline.microphone
-pipeline.companion pipeline.beside
+pipeline.companion pipeline.beside pipeline.telling
 pipeline.web.door
 pipeline.web.pages
 pipeline.web.erasing pipeline.web.holding
@@ -98,7 +98,7 @@ pipeline.elsewhere_sealing
 pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.indexformat
 pipeline.indexvalues
 pipeline.supervisor
-pipeline.turn
+pipeline.turn pipeline.typed pipeline.glimpse
 pipeline.skills.catalogue
 pipeline.skills.process
 pipeline.skills.child
@@ -111,7 +111,8 @@ pipeline.web.sound
 pipeline.model
 pipeline.web.guard
 pipeline.cli_skills pipeline.cli_home
-pipeline.errors pipeline pipeline.cli_terms pipeline.cli_assistant pipeline.web
+pipeline.cli_terms
+pipeline.errors pipeline pipeline.cli_hearing pipeline.cli_assistant pipeline.web
 keys.verify
 keys.outcome
 keys.ring keys.log keys.livetree keys.receipt keys.confirmation keys.copies keys.segments

@@ -88,3 +88,24 @@ def test_a_listener_that_crashes_ends_it(shell: Shell, microphone: VirtualMicrop
     _, err = it.communicate(timeout=_PATIENCE_S)
     assert it.returncode == 1
     assert "listening ended by itself" in err
+
+
+def test_on_a_terminal_m_closes_and_opens_the_microphone(
+    shell: Shell, microphone: VirtualMicrophone
+) -> None:
+    shell.json("init")
+    with shell.terminal("serve", "--listen", "--device", "pulse") as screen:
+        screen.until("at work")
+        hears(shell, microphone, PIZZA, "pizza")
+        screen.type("m\n")
+        screen.until("muted; m and Enter lifts it")
+        time.sleep(1)
+        microphone.play(TIMER)
+        time.sleep(1)
+        assert "timer" not in " ".join(row["text"] for row in shell.json("history"))
+        screen.type("m\n")
+        screen.until("listening again")
+        hears(shell, microphone, TIMER, "timer")
+        screen.process.send_signal(signal.SIGTERM)
+        screen.until_end()
+        assert "pizza" not in screen.sent

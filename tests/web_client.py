@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from pipeline.glimpse import Place
 from pipeline.vault import Vault
 from pipeline.web.guard import Guard, Secrets
 from pipeline.web.house import House
@@ -38,9 +39,10 @@ class Browser:
     open_vault: Callable[[], Vault]
     known: Secrets = field(default_factory=Secrets)
     links_used: int = 0
+    place: Place | None = None
 
     def __post_init__(self) -> None:
-        self.house = House(self.open_vault, self._entered)
+        self.house = House(self.open_vault, self._entered, self.place)
         self.app = Guard(application(self.house, self.known), self.known, frozenset({NAME}))
 
     def _entered(self) -> None:

@@ -7,7 +7,7 @@ door does it. Nothing here knows of HTTP.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 
 from keys.attested import Trust
 from keys.errors import Erased, Malformed
@@ -49,6 +49,13 @@ def timeline(vault: Vault, which: Which) -> Timeline:
     shown = history.some(vault, [row.interaction for row in ahead[:PAGE]], "page")
     older = ahead[PAGE - 1].slot if len(ahead) > PAGE else None
     return Timeline(tuple(shown), older, index.census(vault))
+
+
+def newer(vault: Vault, seen: str) -> tuple[history.Row, ...]:
+    """Returns what was heard since one that a page shows, a page of it at most, newest first."""
+    ahead = (row.interaction for row in index.rows(vault))
+    fresh = list(islice(takewhile(lambda it: it.hex() != seen, ahead), PAGE))
+    return tuple(history.some(vault, fresh, "page"))
 
 
 def found(vault: Vault, words: str, limit: int = 100) -> tuple[history.Row, ...]:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from pipeline.cli_terms import WEB
 from pipeline.errors import Refused
+from pipeline.glimpse import Place
 from pipeline.vault import Vault
 from pipeline.web.guard import Guard, Secrets
 from pipeline.web.house import House
@@ -53,10 +54,17 @@ class Door:
 
     @contextlib.contextmanager
     def opened(
-        self, open_vault: Callable[[], Vault], tell: Callable[[str], None]
+        self,
+        open_vault: Callable[[], Vault],
+        tell: Callable[[str], None],
+        place: Place | None = None,
     ) -> Iterator[threading.Event]:
-        """Answers for the block; yields what is set when that fails. Leaving ends what is open."""
-        house = House(open_vault, lambda: tell(f"the page, for one more browser: {self.link}"))
+        """Answers for the block; yields what is set when that fails. Leaving ends what is open.
+
+        In a `place` is what a microphone hears at the moment.
+        """
+        told = lambda: tell(f"the page, for one more browser: {self.link}")  # noqa: E731
+        house = House(open_vault, told, place)
         app = Guard(application(house, self.known), self.known, self.names)
         with _silenced():
             server, failed = uvicorn.Server(_configured(app)), threading.Event()

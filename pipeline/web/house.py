@@ -2,26 +2,31 @@
 
 Promises that no two requests use the vault at once, that a vault which another process holds is
 waited for and told of, and that whoever watches learns within a second that something was heard or
-erased, and no more than that. What it remembers between requests goes with its worker.
+erased, and no more than that; and, where a microphone is open, what is heard at that moment: of
+that nothing is kept for who comes later. What it remembers goes with its worker.
 """
 
 import asyncio
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from keys.errors import Busy
 from pipeline.artefact import TRANSCRIPT
 from pipeline.forgetting import Proposal
+from pipeline.glimpse import Now, Place
 from pipeline.session import acting
 from pipeline.vault import Vault
 from pipeline.web.acts import Judge
 
-HEARD, ERASED = "heard", "erased"
-_LOOK_S = 0.5
+HEARD, ERASED, NOW = "heard", "erased", "now"
+_GLANCE_S = 0.1
+_LOOKS = 5
+"""At so many glances the log is looked at once."""
 _QUIET_LOOKS = 20
 _MOST_WATCHERS = 16
 _MOST_PROPOSALS = 8
@@ -56,8 +61,15 @@ class Memory:
 class House:
     """A vault that is opened with the first request."""
 
-    def __init__(self, open_vault: Callable[[], Vault], on_enter: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        open_vault: Callable[[], Vault],
+        on_enter: Callable[[], None],
+        place: Place | None = None,
+    ) -> None:
         self._open = open_vault
+        self.place = place
+        """What is heard at the moment; None where no microphone is."""
         self._vault: Vault | None = None
         self.on_enter = on_enter
         """Called when a link was used: the next one can be shown."""
@@ -83,20 +95,32 @@ class House:
                 raise Busy(f"{self._watchers} pages are open at once already; close one of them")
             return vault.directory / "log" / "entries"
 
-    async def changes(self, entries: Path) -> AsyncIterator[str]:
-        """Yields `heard` and `erased` as the log grows, and nothing now and then, until closed."""
+    async def changes(self, entries: Path) -> AsyncIterator[tuple[str, str]]:
+        """Yields what happens, with its data, until closed; an empty name now and then.
+
+        `heard` and `erased` as the log grows, without data; `now` as what is heard changes.
+        """
         self._watchers += 1
         try:
-            end, quiet = _size(entries), 0
-            yield ""
+            end, glances, shown = _size(entries), 0, None
+            yield "", ""
             while not self._closed.is_set():
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_GLANCE_S)
+                now, glances = self.place.look() if self.place else None, glances + 1
+                if now and now != shown:
+                    shown = now
+                    yield NOW, _said(now)
+                if glances % _LOOKS:
+                    continue
                 news, end = _news(entries, end)
-                quiet += 1
-                for it in news or [""] * (quiet % _QUIET_LOOKS == 0):
-                    yield it
+                for it in news or [""] * (glances % (_QUIET_LOOKS * _LOOKS) == 0):
+                    yield it, ""
         finally:
             self._watchers -= 1
+
+
+def _said(now: Now) -> str:
+    return json.dumps(asdict(now))
 
 
 def _size(path: Path) -> int:

@@ -78,6 +78,14 @@ def timeline(vault: Vault, asked: Asked, names: Names) -> Answer:
     return Shown("_rows.html" if asked.is_part else "timeline.html", values)
 
 
+def newer(vault: Vault, asked: Asked) -> Answer:
+    """Shows what was heard since the newest that a page shows."""
+    rows = acts.newer(vault, asked.one("seen"))
+    total = index.census(vault).interactions
+    shown = {"days": list(days(rows, datetime.now(UTC))), "older": None, "total": total}
+    return Shown("_newer.html", shown)
+
+
 def search(vault: Vault, asked: Asked) -> Answer:
     """Shows where words were said; they come in the body, and go into no address."""
     words = asked.one("words")

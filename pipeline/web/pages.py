@@ -41,6 +41,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _RETRY_MS = 400
 _STREAM = "text/event-stream"
+_WISHES = {"mute": True, "listen": False}
+_ANEW = "Go back, load the page anew and try again."
 _HEADLINES = {
     404: "There is no such thing",
     410: "This has been forgotten",
@@ -73,6 +75,7 @@ def application(house: House, known: Secrets) -> Starlette:
     }
     acts: dict[str, Page] = {
         "/search": looking.search,
+        "/newer": looking.newer,
         "/outlines": looking.outlines,
         "/living": looking.living,
         "/plan": partial(erasing.plan, names=named),
@@ -87,6 +90,7 @@ def application(house: House, known: Secrets) -> Starlette:
             Route("/enter", it.door, methods=["GET"]),
             Route("/enter", it.enter, methods=["POST"]),
             Route("/events", it.events, methods=["GET"]),
+            Route("/microphone", it.microphone, methods=["POST"]),
             *(Route(path, it.page(page), methods=["POST"]) for path, page in acts.items()),
             *(Route(path, it.page(page), methods=["GET"]) for path, page in looks.items()),
         ],
@@ -106,7 +110,7 @@ class _Pages:
             try:
                 asked = await read(request, self._house.memory)
                 if request.method == "POST" and not is_same(asked.csrf, self._known.csrf):
-                    return self._problem(403, "Go back, load the page anew and try again.", is_part)
+                    return self._problem(403, _ANEW, is_part)
                 return await run_in_threadpool(self._answer, answer, asked)
             except ClientDisconnect:
                 return Response(status_code=400)
@@ -124,6 +128,7 @@ class _Pages:
         chosen = query if isinstance(query, dict) else {}
         page = templates().get_template(it.template)
         more = {"csrf": self._known.csrf, "query": chosen, "urlencode": urlencode}
+        more["hears"] = self._house.place is not None
         return HTMLResponse(page.render(**it.values, **more), it.status)
 
     def _problem(self, status: int, what: str, is_part: bool) -> Response:
@@ -163,6 +168,20 @@ class _Pages:
         answer.set_cookie(COOKIE, self._known.cookie, httponly=True, samesite="strict")
         return answer
 
+    async def microphone(self, request: Request) -> Response:
+        """Mutes the microphone or opens it again; needs no vault, and so waits for nobody."""
+        try:
+            asked = await read(request, self._house.memory)
+        except (TooMuch, ClientDisconnect) as error:
+            return self._problem(*_told(error), is_part=True)
+        place, wish = self._house.place, _WISHES.get(asked.one("wish"))
+        if not is_same(asked.csrf, self._known.csrf):
+            return self._problem(403, _ANEW, is_part=True)
+        if place is None or wish is None:
+            return self._problem(404, "There is no microphone here.", is_part=True)
+        place.wish(is_muted=wish)
+        return Response(status_code=204)
+
     async def events(self, _: Request) -> Response:
         """Tells of what is heard and erased for as long as this worker's turn lasts."""
         try:
@@ -172,10 +191,10 @@ class _Pages:
         return StreamingResponse(_stream(self._house.changes(entries)), media_type=_STREAM)
 
 
-async def _stream(changes: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _stream(changes: AsyncIterator[tuple[str, str]]) -> AsyncIterator[str]:
     yield f"retry: {_RETRY_MS}\n\n"
-    async for it in changes:
-        yield f"event: {it}\ndata: \n\n" if it else ":\n\n"
+    async for name, data in changes:
+        yield f"event: {name}\ndata: {data}\n\n" if name else ":\n\n"
 
 
 def _told(error: Exception) -> tuple[int, str]:

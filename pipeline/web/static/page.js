@@ -1,5 +1,6 @@
 // What every page does: forget at once what is forgotten elsewhere, and never come back from a cache.
 import { ask } from "./ask.js";
+import { away, hush, show } from "./live.js";
 import { silence } from "./sound.js";
 
 const PATIENCE_MS = 15000;
@@ -8,6 +9,7 @@ const news = document.getElementById("news");
 const main = document.getElementById("main");
 const channel = new BroadcastChannel("anechoic");
 let lost;
+let now = null;
 
 document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
@@ -75,6 +77,7 @@ function mute(id) {
 }
 
 function out() {
+  away();
   conceal("This page is closed.", "Open the link that “anechoic serve” shows in its terminal.");
   channel.close();
 }
@@ -82,28 +85,40 @@ function out() {
 // One page listens for all others of this browser, which allows a server but a few connections.
 function listen(release) {
   const source = new EventSource("/events");
-  const said = (what) => { hear(what); channel.postMessage(what); };
-  source.onopen = () => said("open");
+  const said = (it) => { hear(it); channel.postMessage(it); };
+  source.onopen = () => said({ what: "open" });
   source.onerror = () => {
-    said(source.readyState === EventSource.CLOSED ? "closed" : "lost");
+    now = null;
+    said({ what: source.readyState === EventSource.CLOSED ? "closed" : "lost" });
     if (source.readyState === EventSource.CLOSED) release();
   };
-  source.addEventListener("erased", () => said("erased"));
-  source.addEventListener("heard", () => said("heard"));
+  source.addEventListener("erased", () => said({ what: "erased" }));
+  source.addEventListener("heard", () => said({ what: "heard" }));
+  source.addEventListener("now", (event) => {
+    now = JSON.parse(event.data);
+    said({ what: "now", now });
+  });
 }
 
-function hear(what) {
-  if (what === "lost") {
-    lost ||= setTimeout(() => conceal("The connection is lost.", "While nobody can say whether it may still be shown, nothing is. Load the page anew."), PATIENCE_MS);
+function hear(it) {
+  if (it.what === "new") {
+    if (now) channel.postMessage({ what: "now", now });
+    return;
+  }
+  if (it.what === "lost") {
+    hush();
+    lost ||= setTimeout(() => { conceal("The connection is lost.", "While nobody can say whether it may still be shown, nothing is. Load the page anew."); away(); }, PATIENCE_MS);
     return;
   }
   clearTimeout(lost);
   lost = undefined;
-  if (what === "heard") dispatchEvent(new CustomEvent("heard"));
-  else check();
+  if (it.what === "now") show(it.now);
+  else if (it.what === "heard") dispatchEvent(new CustomEvent("heard"));
+  else { hush(); check(); }
 }
 
 channel.onmessage = (event) => hear(event.data);
+channel.postMessage({ what: "new" });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
 if (navigator.locks) navigator.locks.request("anechoic-events", () => new Promise(listen));
 else listen(() => {});

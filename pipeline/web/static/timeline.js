@@ -1,6 +1,6 @@
 // The timeline: older pages, search, marking, and what is new.
 import { ask } from "./ask.js";
-import { tell } from "./page.js";
+import { check, tell } from "./page.js";
 import { attach, silence } from "./sound.js";
 
 const rows = document.getElementById("rows");
@@ -40,6 +40,38 @@ function wire(place) {
   });
 }
 
+// What was heard meanwhile comes to the top; where days or people were chosen, it is only told of.
+let coming = null;
+function news() {
+  if (!search || "filtered" in rows.dataset) { tell("Something new was heard. Show it", () => { location.href = "/"; }); return; }
+  coming = (coming || Promise.resolve()).then(newer).catch(() => {});
+}
+
+async function newer() {
+  const seen = rows.querySelector("[data-interaction]")?.dataset.interaction || "";
+  const answer = await ask("/newer", { seen });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const shown = new Set([...rows.querySelectorAll("[data-interaction]")].map((it) => it.dataset.interaction));
+  for (const day of [...page.querySelectorAll(".day")].reverse()) {
+    for (const it of day.querySelectorAll("[data-interaction]")) {
+      if (shown.has(it.dataset.interaction)) it.remove();
+      else it.classList.add("fresh");
+    }
+    if (day.querySelector("[data-interaction]")) onTop(document.importNode(day, true));
+  }
+  document.getElementById("total").textContent = page.querySelector("[data-total]").dataset.total;
+  check();
+}
+
+function onTop(day) {
+  rows.querySelector(".empty")?.remove();
+  attach(day);
+  const first = rows.querySelector(".day");
+  if (first?.querySelector("h2").textContent === day.querySelector("h2").textContent) {
+    first.querySelector(".list").prepend(...day.querySelectorAll(".list > li"));
+  } else rows.prepend(day);
+}
+
 function clear() {
   silence();
   found?.replaceChildren();
@@ -76,7 +108,8 @@ search?.words.addEventListener("search", () => { if (!search.words.value) clear(
 document.getElementById("none")?.addEventListener("click", none);
 document.addEventListener("change", (event) => { if (event.target.name === "id") count(); });
 addEventListener("forgotten", count);
-addEventListener("heard", () => tell("Something new was heard. Show it", () => location.reload()));
+addEventListener("heard", news);
+addEventListener("sealed", news);
 addEventListener("pagehide", () => { clear(); });
 attach(document);
 wire(document);
