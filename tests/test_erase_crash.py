@@ -42,6 +42,7 @@ from tests.test_write_crash import (
     judge_house,
     moments_of,
 )
+from tests.world.extent import either, some_of
 
 __all__ = ["house"]
 
@@ -106,19 +107,13 @@ def test_no_crash_leaves_half_an_erasure(house: House, *, only_audio: bool) -> N
     assert crashes.states > 40
 
 
+@pytest.mark.slow
 def test_no_crash_of_settling_leaves_half_an_erasure(house: House) -> None:
     erasing = Erasing(house, only_audio=False)
-    crashes = Crashes(house.base, erasing.judge, most=2)
-    crashes.check(erasing.moments()[::16], deep=1)
+    crashes = Crashes(house.base, erasing.judge, most=either(2, 4))
+    crashes.check(some_of(erasing.moments(), 11), deep=1)
     print(f"erase, settle stopped too: {crashes.states} states")
-
-
-@pytest.mark.slow
-def test_no_crash_of_settling_leaves_half_an_erasure_at_length(house: House) -> None:
-    erasing = Erasing(house, only_audio=False)
-    crashes = Crashes(house.base, erasing.judge, most=4)
-    crashes.check(erasing.moments()[::3], deep=1)
-    print(f"erase, settle stopped too, at every third moment: {crashes.states} states")
+    assert crashes.states > 100
 
 
 @pytest.mark.parametrize("is_durable", [True, False])

@@ -5,7 +5,6 @@ slots, and of all pages the one that lies last is written anew at each rotation.
 states in the quick run; `ANECHOIC_EXHAUSTIVE=1` takes every one, and stops the recovery as well.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -22,12 +21,12 @@ from keys.root import Roots
 from keys.secret import Secret
 from tests.world import adversary
 from tests.world.crash import Checker, World
+from tests.world.extent import either, some_of
 from tests.world.ways import Site, WaysChecker, WaysWorld
 
-EXHAUSTIVE = os.environ.get("ANECHOIC_EXHAUSTIVE") == "1"
-EVERY = 1 if EXHAUSTIVE else 3
-"""Of so many moments one is stopped at."""
-MOST = 1 << 10 if EXHAUSTIVE else 12
+EVERY, LAST = 5, 10
+"""Of so many moments one is stopped at, and at the last ones."""
+MOST = either(12, 1 << 10)
 SLOTS, FRAME = 2, 4096
 
 
@@ -64,14 +63,8 @@ def scenario(world: World) -> None:
     world.destroy(slots[2])
 
 
-def some(world: World) -> Iterator[int]:
-    """Yields the places of the moments to be stopped at; the last ones are always among them."""
-    last = len(world.moments)
-    yield from (n for n in range(last) if n % EVERY == 0 or n > last - 10)
-
-
 def check(world: World, checker: Checker) -> None:
-    checker.check(world.moments[n] for n in some(world))
+    checker.check(some_of(world.moments, EVERY, LAST))
     print(f"\n{dict(sorted(checker.counts.items()))}")
 
 
@@ -79,7 +72,7 @@ def test_no_crash_loses_or_revives_while_pages_move(small: list[int]) -> None:
     world = World()
     scenario(world)
     assert len(small) == 3, "the first rotation has none to move yet, every other moves one"
-    checker = Checker(most=MOST, deep=int(EXHAUSTIVE))
+    checker = Checker(most=MOST, deep=either(0, 1))
     check(world, checker)
     assert not checker.found, checker.notes.most_common(5)
     assert checker.counts["states"] > 50
