@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 SECONDS := 20
+MINUTES := 60
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check man fuzz bench samples clean
+.PHONY: help setup model demo test quick check man fuzz bench soak samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -48,6 +49,9 @@ bench: model ## everything beside what people use instead, in half an hour; QUIC
 	@PYTHON="$(PYTHON)" bash .ci/setup tests
 	@$(BIN)/python -c "import matplotlib, sqlcipher3" 2>/dev/null || $(BIN)/python -m pip install -q -e ".[bench]"
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+soak: model ## an hour of mixed work on one vault, looked at from all sides; MINUTES=60
+	@$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py
