@@ -51,6 +51,7 @@ bench: model ## everything beside what people use instead, in half an hour; QUIC
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 soak: model ## an hour of mixed work on one vault, looked at from all sides; MINUTES=60
+	@PYTHON="$(PYTHON)" bash .ci/setup tests
 	@$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
 
 samples: setup ## make the sample recordings again (needs flite)
