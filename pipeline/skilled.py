@@ -9,29 +9,23 @@ from collections.abc import Sequence
 from pipeline.commands import DONE
 from pipeline.opening import the_vault
 from pipeline.skills.again import ask_again, give_up
+from pipeline.skills.allowing import set_allowed
 from pipeline.skills.catalogue import BUILT_IN, Described, described, known_skills
 from pipeline.skills.configuration import configuration_file
-from pipeline.skills.confine import FILES, LIMITS, NETWORK
-from pipeline.skills.interface import Field, Manifest
-from pipeline.skills.posting import origin
-from pipeline.skills.webhook import URL
+from pipeline.skills.interface import Field
 from pipeline.terminal import Terminal, safe
-
-_UNDONE = {
-    NETWORK: "this system does not let it be cut off from the network",
-    FILES: "this system does not let it be kept from your files",
-    LIMITS: "this system sets it no limits",
-}
 
 
 def skills(options: Namespace) -> int:
-    """Lists the skills, or asks them for the answers that receipts wait for."""
+    """Lists the skills, allows or withdraws one, or asks for the answers that receipts wait for."""
     it = Terminal(as_json=options.json)
     if options.act in {"ask", "give-up"}:
         vault = the_vault(options, it)
         given_up = options.act == "give-up"
         _show_waiting(it, give_up(vault, options.reference) if given_up else ask_again(vault))
         return DONE
+    if options.act in {"allow", "withdraw"}:
+        set_allowed(options.name, is_allowed=options.act == "allow")
     _show(it, [described(known) for known in known_skills()])
     return DONE
 
@@ -66,10 +60,10 @@ def _document(one: Described) -> dict[str, object]:
     if manifest:
         fields = [
             {"field": it.name, "why": it.why, "leaves": it.leaves, "required": it.required}
-            for it in _given(one, manifest)
+            for it in one.given
         ]
-        row |= {"what_for": manifest.what_for, "to": _to(one, manifest), "fields": fields}
-        row |= {"not_prevented": [_UNDONE[it] for it in _undone(one, manifest)]}
+        row |= {"what_for": manifest.what_for, "to": one.to, "fields": fields}
+        row |= {"not_prevented": list(one.not_prevented)}
     return row
 
 
@@ -81,12 +75,12 @@ def _describe(it: Terminal, one: Described) -> None:
         it.item("  [red]but[/]     ", "it does not start, or calls itself something else")
         return
     it.item("  what for", safe(manifest.what_for))
-    for field in _given(one, manifest):
+    for field in one.given:
         it.item("  is given", safe(_in_words(field)))
     where = "leaves for" if manifest.leaves else "stays with"
-    it.item(f"  {where}", safe(_to(one, manifest)))
-    for undone in _undone(one, manifest):
-        it.item("  [yellow]but[/]     ", _UNDONE[undone])
+    it.item(f"  {where}", safe(one.to))
+    for undone in one.not_prevented:
+        it.item("  [yellow]but[/]     ", undone)
 
 
 def _in_words(field: Field) -> str:
@@ -94,19 +88,3 @@ def _in_words(field: Field) -> str:
     notes += [] if field.required else ["if it was said"]
     notes += ["leaves this machine"] if field.leaves else []
     return f"{field.name}: {', '.join(notes)}"
-
-
-def _given(one: Described, manifest: Manifest) -> list[Field]:
-    allowed = one.known.configured.fields
-    return [it for it in manifest.fields if allowed is None or it.name in allowed]
-
-
-def _to(one: Described, manifest: Manifest) -> str:
-    """Returns to where it goes, without the path of a webhook, which may hold a secret."""
-    settings = one.known.configured.settings
-    return origin(settings[URL]) if URL in settings else manifest.to
-
-
-def _undone(one: Described, manifest: Manifest) -> list[str]:
-    """Returns what it is not kept from; one that sends what it is given needs the network."""
-    return [it for it in one.undone if it in _UNDONE and not (it == NETWORK and manifest.leaves)]

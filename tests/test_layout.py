@@ -99,6 +99,7 @@ pipeline.sources pipeline.models pipeline.artefact pipeline.query pipeline.index
 pipeline.indexvalues
 pipeline.supervisor
 pipeline.turn pipeline.typed pipeline.glimpse
+pipeline.skills.allowing
 pipeline.skills.catalogue
 pipeline.skills.process
 pipeline.skills.child

@@ -12,8 +12,11 @@ from pathlib import Path
 from keys.model import KIND
 from pipeline.errors import NotFound
 from pipeline.skills.configuration import Configured, read_configuration
-from pipeline.skills.interface import GROUP, Manifest
+from pipeline.skills.confine import FILES, LIMITS, NETWORK
+from pipeline.skills.interface import GROUP, Field, Manifest
+from pipeline.skills.posting import origin
 from pipeline.skills.process import SkillFailed, running
+from pipeline.skills.webhook import URL
 
 BUILT_IN = {
     "home-assistant": "pipeline.skills.home_assistant:HomeAssistant",
@@ -22,6 +25,11 @@ BUILT_IN = {
     "ride": "pipeline.skills.webhook:Ride",
 }
 DESCRIBE_S = 5.0
+_UNDONE = {
+    NETWORK: "this system does not let it be cut off from the network",
+    FILES: "this system does not let it be kept from your files",
+    LIMITS: "this system sets it no limits",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,31 @@ class Described:
     known: Known
     manifest: Manifest | None
     undone: Sequence[str] = ()
+
+    @property
+    def given(self) -> Sequence[Field]:
+        """The fields that it would be given: those that it declares, as far as the user allows."""
+        allowed, declared = (
+            self.known.configured.fields,
+            self.manifest.fields if self.manifest else (),
+        )
+        return [it for it in declared if allowed is None or it.name in allowed]
+
+    @property
+    def to(self) -> str:
+        """To where it goes, without the path of a webhook, which may hold a secret."""
+        settings = self.known.configured.settings
+        if URL in settings:
+            return origin(settings[URL])
+        return self.manifest.to if self.manifest else ""
+
+    @property
+    def not_prevented(self) -> Sequence[str]:
+        """What it is not kept from here; one that sends what it is given needs the network."""
+        leaves = self.manifest is not None and self.manifest.leaves
+        return [
+            _UNDONE[it] for it in self.undone if it in _UNDONE and not (it == NETWORK and leaves)
+        ]
 
 
 def known_skills() -> list[Known]:

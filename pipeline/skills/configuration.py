@@ -53,7 +53,7 @@ def read_configuration() -> dict[str, Configured]:
     path = configuration_file()
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
-        return {name: _configured(name, table) for name, table in tables.items()}
+        return {name: checked_table(name, table) for name, table in tables.items()}
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -62,7 +62,8 @@ def read_configuration() -> dict[str, Configured]:
         raise Refused(f"{path}: {error}") from None
 
 
-def _configured(name: str, table: Any) -> Configured:  # noqa: ANN401 - TOML of any shape
+def checked_table(name: str, table: Any) -> Configured:  # noqa: ANN401 - TOML of any shape
+    """Returns what a table says of a skill; raises `Refused` where that makes no sense."""
     if not KIND.fullmatch(name) or not isinstance(table, dict):
         raise Refused(f"expected tables named after skills, found {name[:32]!r}")
     if unknown := sorted(table.keys() - _KNOWN):

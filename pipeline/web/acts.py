@@ -10,13 +10,14 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from keys.attested import Trust
+from keys.entry import Noted
 from keys.errors import Erased, Malformed
 from keys.model import ID_SIZE, InteractionId
 from keys.outcome import Outcome, verify_files
 from keys.receipt import PENDING, parse_receipt
 from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import confirm, history, index, logkey, share
-from pipeline.artefact import AUDIO
+from pipeline.artefact import AUDIO, DISCLOSURE, Disclosure
 from pipeline.assistant.agenda import Agenda
 from pipeline.assistant.entries import Entry
 from pipeline.assistant.here import now as here_and_now
@@ -82,6 +83,35 @@ def outline_of(vault: Vault, text: str) -> list[int] | None:
         return peaks(share.audio(vault, vault.resolve(text)))
     except (Erased, NotFound):
         return None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Left:
+    """What has left of one interaction that lives."""
+
+    interaction: InteractionId
+    disclosures: tuple[Disclosure, ...]
+
+
+def left(vault: Vault, limit: int) -> list[Left]:
+    """Returns what has left of those interactions that live, the last disclosed first."""
+    found = list[Left]()
+    seen = set[InteractionId]()
+    for _, entry in vault.log.scan_back():
+        if len(found) == limit:
+            break
+        if isinstance(entry, Noted) and entry.act == "disclose":
+            owner = entry.interactions[0]
+            if owner not in seen and (given := _disclosed(vault, owner)):
+                found.append(Left(owner, given))
+            seen.add(owner)
+    return found
+
+
+def _disclosed(vault: Vault, owner: InteractionId) -> tuple[Disclosure, ...]:
+    files = (it for it in vault.artefacts(owner) if it.kind == DISCLOSURE and vault.is_live(it))
+    found = [Disclosure.decode(vault.open(it).read()) for it in files]
+    return tuple(sorted(found, key=lambda it: it.index, reverse=True))
 
 
 def living(vault: Vault, ids: Sequence[str]) -> dict[str, list[str]]:

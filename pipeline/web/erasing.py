@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from keys.errors import Erased
 from keys.verify import explain
-from pipeline import index
+from pipeline import index, profiles, retention
 from pipeline.confirm import RECEIPT
 from pipeline.disclosures import Given
 from pipeline.errors import NotFound, Refused
@@ -34,8 +35,8 @@ _WAYS = ("chosen", "time", "profile", "words", "all")
 def choose(vault: Vault, _: Asked, names: Names) -> Answer:
     """Asks what to forget."""
     census = index.census(vault)
-    profiles = [(names.of(it), it) for it in census.profiles]
-    return Shown("forget.html", {"profiles": profiles, "total": census.interactions})
+    whose = [(names.of(it), it) for it in census.profiles]
+    return Shown("forget.html", {"profiles": whose, "total": census.interactions})
 
 
 def plan(vault: Vault, asked: Asked, names: Names) -> Answer:
@@ -47,7 +48,8 @@ def _planned(vault: Vault, asked: Asked, names: Names, remark: str) -> Answer:
     only_audio = asked.one("only") == "audio"
     found = propose(vault, _selection(vault, asked, names), now(), only_audio=only_audio)
     asked.memory.propose(found)
-    return Shown("plan.html", _of_plan(found) | {"fields": _chosen(asked), "remark": remark})
+    more = {"fields": _chosen(asked), "remark": remark, "removed": asked.one("remove")}
+    return Shown("plan.html", _of_plan(found) | more)
 
 
 def _of_plan(found: Proposal) -> dict[str, object]:
@@ -83,6 +85,9 @@ def forget(vault: Vault, asked: Asked, names: Names) -> Answer:
         what = "Something has changed since that plan was made. This is the plan as it is now:"
         return _planned(vault, asked, names, what)
     done = carry_out(vault, proposal, now, asked.all("keep"))
+    if gone := asked.one("remove"):
+        with contextlib.suppress(NotFound):  # somebody has removed it meanwhile
+            retention.change(vault, lambda old, _: profiles.remove(old, gone), now)
     return RedirectResponse(f"/receipts/{done.receipt.stem}?new", 303)
 
 

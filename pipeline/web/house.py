@@ -84,6 +84,11 @@ class House:
             with acting(self._vault):
                 yield self._vault
 
+    @property
+    def directory(self) -> Path | None:
+        """Where the vault is; None before the first request that needed it."""
+        return self._vault.directory if self._vault else None
+
     def close(self) -> None:
         """Ends what watches: the worker's turn is over."""
         self._closed.set()

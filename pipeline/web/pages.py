@@ -37,6 +37,8 @@ from pipeline.web.looking import Answer, Names, Shown
 from pipeline.web.views import templates
 
 Page = Callable[[Vault, Asked], Answer]
+Apart = Callable[[House, Asked], Answer]
+"""A page that holds the vault for as long as it needs it by itself, or not at all."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _RETRY_MS = 400
@@ -70,7 +72,7 @@ def application(house: House, known: Secrets) -> Starlette:
         "/receipts/{plan}/file": erasing.receipt_file,
         "/prove": erasing.prove,
         "/held": holding.report,
-        "/settings": holding.settings,
+        "/settings": partial(holding.settings, names=named),
         "/machine": holding.machine,
     }
     acts: dict[str, Page] = {
@@ -83,6 +85,12 @@ def application(house: House, known: Secrets) -> Starlette:
         "/judge": erasing.judge,
         "/settings/limits": holding.set_limits,
         "/settings/profiles": holding.add_profile,
+        "/settings/remove": holding.remove_profile,
+    }
+    apart: dict[str, tuple[Apart, str]] = {
+        "/skills": (holding.skills, "GET"),
+        "/skills/allow": (holding.allow, "POST"),
+        "/microphones": (lambda _house, _asked: holding.microphones(), "POST"),
     }
     return Starlette(
         routes=[
@@ -91,6 +99,7 @@ def application(house: House, known: Secrets) -> Starlette:
             Route("/enter", it.enter, methods=["POST"]),
             Route("/events", it.events, methods=["GET"]),
             Route("/microphone", it.microphone, methods=["POST"]),
+            *(Route(path, it.apart(page), methods=[how]) for path, (page, how) in apart.items()),
             *(Route(path, it.page(page), methods=["POST"]) for path, page in acts.items()),
             *(Route(path, it.page(page), methods=["GET"]) for path, page in looks.items()),
         ],
@@ -103,6 +112,15 @@ class _Pages:
         self._house, self._known = house, known
 
     def page(self, answer: Page) -> Endpoint:
+        """Returns what answers with the vault held."""
+
+        def held(house: House, asked: Asked) -> Answer:
+            with house.acting() as vault:
+                return answer(vault, asked)
+
+        return self.apart(held)
+
+    def apart(self, answer: Apart) -> Endpoint:
         """Returns what answers with a page, or with a page that tells of what went wrong."""
 
         async def endpoint(request: Request) -> Response:
@@ -119,9 +137,8 @@ class _Pages:
 
         return endpoint
 
-    def _answer(self, answer: Page, asked: Asked) -> Response:
-        with self._house.acting() as vault:
-            found = answer(vault, asked)
+    def _answer(self, answer: Apart, asked: Asked) -> Response:
+        found = answer(self._house, asked)
         return self._shown(found, asked.query) if isinstance(found, Shown) else found
 
     def _shown(self, it: Shown, query: object = None) -> Response:
