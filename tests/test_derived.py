@@ -33,6 +33,7 @@ from tests.household import (
     thief_of,
 )
 from tests.test_write_crash import BEFORE, Crashes, House, house, judge_house, moments_of
+from tests.world.extent import either, some_of
 
 __all__ = ["house"]
 
@@ -190,7 +191,6 @@ def test_what_is_retired_is_gone_without_a_receipt(vault: Vault) -> None:
 def judge_owners(vault: Vault, disk: HouseDisk, house: House, expected: list[set[bytes]]) -> None:
     judge_house(vault, disk, dict(zip(house.whole, BEFORE, strict=True)))
     assert {bytes(vault.read(it, CHOICE)) for it in vault.owned(CHOICE)} in expected
-    assert audit(vault).problems == []
 
 
 @pytest.mark.parametrize("deep", [0, 1])
@@ -199,8 +199,8 @@ def test_no_crash_leaves_half_an_owner(house: House, deep: int) -> None:
         judge_owners(vault, disk, house, [{MADE}] if is_done else [{MADE}, set()])
 
     moments = moments_of(house.disk, lambda: write.own(house.vault, CHOICE, MADE))
-    crashes = Crashes(house.base, judge, most=5)
-    crashes.check(moments[:: 1 + 5 * deep], deep=deep)
+    crashes = Crashes(house.base, judge, most=either(3, 5) if deep else 5)
+    crashes.check(some_of(moments, 13) if deep else moments, deep=deep)
     print(f"own: {crashes.states} states")
     assert crashes.states > 20
 
@@ -219,8 +219,8 @@ def test_no_crash_leaves_something_half_retired(house: House, deep: int) -> None
             assert thief_of(disk, vault.directory.parent / "anchors").opened(files) == set()
 
     moments = moments_of(house.disk, lambda: retire(house.vault, [old], clock))
-    crashes = Crashes(house.base, judge, most=5)
-    crashes.check(moments[:: 1 + 5 * deep], deep=deep)
+    crashes = Crashes(house.base, judge, most=either(3, 5) if deep else 5)
+    crashes.check(some_of(moments, 13) if deep else moments, deep=deep)
     print(f"retire: {crashes.states} states")
     assert crashes.states > 20
 
@@ -237,7 +237,6 @@ def test_no_crash_leaves_an_aggregate_beside_a_dead_parent(house: House) -> None
         alive = {target in set(vault.interactions()), owner in vault.owned(SUMMARY)}
         assert len(alive) == 1
         assert alive == {False} or not is_done
-        assert audit(vault).problems == []
         if alive == {False}:
             thief = thief_of(disk, vault.directory.parent / "anchors")
             assert thief.opened(files) == set()
