@@ -1,7 +1,7 @@
 """What is in `deploy/`: the unit as systemd reads it, the image as far as it goes without docker.
 
-Not shown here, because it needs a running systemd or docker: that the service starts in its
-sandbox, and that the image is built and hears something.
+What a user's systemd makes of the sandbox is tried where one runs. Not shown here, because it needs
+a container engine: that the image is built and hears something.
 """
 
 import os
@@ -64,6 +64,52 @@ def test_it_is_locked_down(tmp_path: Path) -> None:
     open_wide = tmp_path / "open.service"
     open_wide.write_text("[Service]\nExecStart=/bin/true\n")
     assert exposed(open_wide) > 9
+
+
+TRIES_TO_WRITE = """/bin/sh -c 'touch "%h/{0}" && rm "%h/{0}"'"""
+
+
+def written_in_its_sandbox(unit: str) -> bool:
+    """Whether a command in this unit may write into the user's home, as a live systemd has it."""
+    name = f"anechoic-test-{os.getpid()}"
+    tried = re.sub(r"^(Type=|Restart.*=|Notify.*=).*\n", "", unit, flags=re.MULTILINE)
+    tried = re.sub(r"ExecStart=.*", f"Type=oneshot\nExecStart={TRIES_TO_WRITE.format(name)}", tried)
+    place = Path(os.environ["XDG_RUNTIME_DIR"]) / "systemd" / "user" / f"{name}.service"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(tried)
+    manager = ["systemctl", "--user"]
+    try:
+        subprocess.run([*manager, "daemon-reload"], check=True)
+        started = subprocess.run([*manager, "start", name], capture_output=True, check=False)
+        result = subprocess.check_output(
+            [*manager, "show", "-p", "ExecMainStatus", name], text=True
+        )
+        assert result.strip() in {"ExecMainStatus=0", "ExecMainStatus=1"}, result  # it was run
+        return started.returncode == 0
+    finally:
+        place.unlink()
+        subprocess.run([*manager, "reset-failed", name], capture_output=True, check=False)
+        subprocess.run([*manager, "daemon-reload"], check=True)
+
+
+def test_a_live_systemd_lets_it_write_nothing_in_the_home() -> None:
+    asked = ["systemctl", "--user", "is-system-running"]
+    it = shutil.which("systemctl") and subprocess.run(asked, capture_output=True, check=False)
+    if not it or it.stdout.strip() not in {b"running", b"degraded"}:
+        pytest.skip("no systemd of a user runs here")
+    unit = UNIT.read_text()
+    assert not written_in_its_sandbox(unit)
+    assert written_in_its_sandbox(unit.replace("ProtectHome=", "#"))
+
+
+def test_all_is_read_only_but_what_is_named() -> None:
+    settings_of = dict(
+        re.findall(r"^(Protect\w+|ReadWritePaths)=(.*)$", UNIT.read_text(), re.MULTILINE)
+    )
+    # systemd.exec(5): a strict ProtectSystem leaves /home, /root and /run/user to ProtectHome.
+    assert (settings_of["ProtectSystem"], settings_of["ProtectHome"]) == ("strict", "read-only")
+    places = {it.removeprefix("-") for it in settings_of["ReadWritePaths"].split()}
+    assert places == {"%h/.local/share/anechoic", "%h/.local/state/anechoic", "%t/pulse"}
 
 
 def test_it_starts_what_there_is_and_does_not_try_in_vain() -> None:
