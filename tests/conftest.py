@@ -1,8 +1,9 @@
 """What every test gets: an environment without the user's own vault, steady Hypothesis, its place.
 
-Side by side (`make test`), what hears in real time is one group: its tests mostly wait, and two of
-them at once would disturb each other. The slow ones begin first, so that no process is left alone
-with one at the end.
+Side by side (`make test`), the tests of a file are one process's, so that what they share, a model
+or a server, is made once. All files with tests that hear in real time are one process's: they
+mostly wait, and two of them at once would disturb each other. These begin first, then files with a
+slow test, so that no process is left alone with one at the end.
 
 No fixture for one kind of test belongs here; it lives beside those tests. A test that needs the
 recognition model is marked `model` and fails, rather than skips, where none is installed.
@@ -33,12 +34,16 @@ def _away_from_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # else one after another, in the order of the files
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(key=_not_before)
+
+
+def _not_before(item: pytest.Item) -> tuple[bool, ...]:
+    return tuple(item.get_closest_marker(name) is None for name in ("microphone", "slow"))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Keeps the files of real-time tests together; xdist's own groups fail with pytest 9.2."""
+    """Keeps a file together, and real-time files; xdist's own groups fail with pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling
 
     real_time = {it.name for it in TESTS.glob("*.py") if "mark.microphone" in it.read_text()}
@@ -46,6 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class OneEar(LoadScopeScheduling):  # type: ignore[misc] # it has no types
         def _split_scope(self, nodeid: str) -> str:
             name = nodeid.partition("::")[0].rpartition("/")[2]
-            return "real time" if name in real_time else nodeid
+            return "real time" if name in real_time else name
 
+    config.option.loadscopereorder = False  # ours is by what takes long, not by how many there are
     return OneEar(config, log)
