@@ -111,6 +111,8 @@ class Settings:
     """What the user calls sensitive, beside the words for health."""
     profiles: tuple[Profile, ...] = ()
     shortened: tuple[Shortened, ...] = ()
+    calendar: str = ""
+    """The secret part of the address at which calendar programs read; empty where there is none."""
 
     def profile(self, name: str) -> Profile | None:
         """Returns the profile of this name, if it was added; a child is one in any case of it."""

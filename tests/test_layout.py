@@ -27,7 +27,7 @@ pipeline.microphone
 pipeline.companion pipeline.beside pipeline.telling
 pipeline.web.door
 pipeline.web.pages
-pipeline.web.erasing pipeline.web.holding
+pipeline.web.erasing pipeline.web.holding pipeline.web.calendar
 pipeline.web.looking
 pipeline.web.asked
 pipeline.web.house
@@ -57,6 +57,7 @@ pipeline.anchoring pipeline.mirrors
 pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
+pipeline.outlook
 pipeline.assistant.watch
 pipeline.assistant.agenda
 pipeline.erase pipeline.audit

@@ -62,7 +62,7 @@ def newer(vault: Vault, seen: str) -> tuple[history.Row, ...]:
 def found(vault: Vault, words: str, limit: int = 100) -> tuple[history.Row, ...]:
     """Returns where words were said, the newest, logged as read."""
     rows = tuple(islice(history.matching(vault, [words]), limit))
-    _note(vault, [row.interaction for row in rows])
+    note(vault, [row.interaction for row in rows])
     return rows
 
 
@@ -70,7 +70,7 @@ def sound_of(vault: Vault, text: str) -> bytes:
     """Returns the audio of an interaction as WAV; raises `Erased`, `NotFound`."""
     interaction = vault.resolve(text)
     pcm = share.audio(vault, interaction)
-    _note(vault, [interaction])
+    note(vault, [interaction])
     return wav(pcm)
 
 
@@ -134,7 +134,7 @@ def _lives(vault: Vault, text: str) -> list[str]:
 def open_entries(vault: Vault) -> list[Entry]:
     """Returns what is open on the agenda, the next first, logged as read."""
     entries = [it for it in Agenda(vault).entries() if it.is_current(here_and_now())]
-    _note(vault, list(dict.fromkeys(it.owner for it in entries)))
+    note(vault, list(dict.fromkeys(it.owner for it in entries)))
     return sorted(entries, key=_when)
 
 
@@ -143,9 +143,10 @@ def _when(it: Entry) -> float:
     return at.timestamp() if at else 0.0
 
 
-def _note(vault: Vault, interactions: Sequence[InteractionId]) -> None:
+def note(vault: Vault, interactions: Sequence[InteractionId], how: str = "page") -> None:
+    """Logs that content of these was shown."""
     for start in range(0, len(interactions), _READS_A_LINE):
-        vault.note_read("page", interactions[start : start + _READS_A_LINE])
+        vault.note_read(how, interactions[start : start + _READS_A_LINE])
 
 
 @dataclass(frozen=True, slots=True)

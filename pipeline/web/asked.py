@@ -38,6 +38,8 @@ class Asked:
     is_part: bool = False
     """A script of ours asks, and wants no whole page."""
     csrf: str = ""
+    host: str = ""
+    """The name of ours by which it was asked."""
 
     def one(self, name: str) -> str:
         """Returns a field, trimmed; empty where it is not there."""
@@ -61,6 +63,7 @@ async def read(request: Request, memory: Memory) -> Asked:
         request.headers.get("range"),
         PART_HEADER in request.headers,
         csrf,
+        request.headers.get("host", ""),
     )
 
 

@@ -23,6 +23,8 @@ COOKIE = "anechoic"
 CSRF_HEADER, CSRF_FIELD = "x-anechoic-csrf", "csrf"
 OPEN_PATHS = ("/enter", "/static/")
 """What is there for everybody: the door, and files in which nothing of a vault is."""
+CALENDAR = "/calendar/"
+"""What is behind it lets in whoever knows the rest of the address, for programs have no cookie."""
 _SAFE_METHODS = {"GET", "HEAD"}
 _OURS = {"none", "same-origin"}
 """Who asks, by the browser's word: the user, or a page of ours. Another port is another site."""
@@ -116,7 +118,7 @@ class Guard:
             return None
         if headers.get("sec-fetch-site", "none") not in _OURS:
             return _no(403, "that was asked for from another site")
-        if not self._has_cookie(headers):
+        if not (scope["path"].startswith(CALENDAR) or self._has_cookie(headers)):
             return _no(401, "open the link that “anechoic serve” shows in its terminal")
         return None
 

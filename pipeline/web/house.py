@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from keys.errors import Busy
+from keys.model import InteractionId
 from pipeline.artefact import TRANSCRIPT
 from pipeline.forgetting import Proposal
 from pipeline.glimpse import Now, Place
@@ -39,6 +40,8 @@ class Memory:
     proposals: OrderedDict[str, Proposal] = field(default_factory=OrderedDict)
     judge: Judge | None = None
     at: tuple[int, int] = (0, 0)
+    read_by_calendar: dict[InteractionId, str] = field(default_factory=dict)
+    """On which day it was last logged that a calendar program has an entry."""
 
     def propose(self, it: Proposal) -> None:
         """Remembers a proposal until it is taken, or some others were made since."""

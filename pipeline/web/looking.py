@@ -144,15 +144,15 @@ def living(vault: Vault, asked: Asked) -> Answer:
     return JSONResponse(acts.living(vault, asked.one("ids").split()[:_MOST_IDS]))
 
 
-def agenda(vault: Vault, _: Asked) -> Answer:
-    """Shows timers, alarms, reminders, calendar and lists."""
+def open_lists(vault: Vault) -> dict[str, list[object]]:
+    """Returns timers, alarms, reminders, calendar and lists, by their names."""
     entries = acts.open_entries(vault)
     lists = dict[str, list[object]]()
     for it in entries:
         name = f"{it.action.list} list" if it.action.list else f"{it.action.what}s"
         what = describe(it.action).removeprefix(f"{name}: ").removeprefix(f"{it.action.what} ")
         lists.setdefault(name, []).append((it, what))
-    return Shown("agenda.html", {"lists": lists})
+    return lists
 
 
 def _slot(text: str) -> int | None:

@@ -29,9 +29,9 @@ from starlette.routing import Route
 from keys.errors import Busy, Erased, KeysError
 from pipeline.errors import NotFound, PipelineError, Refused, defect
 from pipeline.vault import Vault
-from pipeline.web import erasing, holding, looking
+from pipeline.web import calendar, erasing, holding, looking
 from pipeline.web.asked import PART_HEADER, Asked, TooMuch, read
-from pipeline.web.guard import COOKIE, Secrets, is_same
+from pipeline.web.guard import CALENDAR, COOKIE, Secrets, is_same
 from pipeline.web.house import House
 from pipeline.web.looking import Answer, Names, Shown
 from pipeline.web.views import templates
@@ -65,7 +65,8 @@ def application(house: House, known: Secrets) -> Starlette:
         "/": partial(looking.timeline, names=named),
         "/interactions/{id}": looking.one,
         "/sound/{id}": looking.sound,
-        "/agenda": looking.agenda,
+        "/agenda": calendar.agenda,
+        f"{CALENDAR}{{secret}}": calendar.feed,
         "/forget": partial(erasing.choose, names=named),
         "/receipts": erasing.receipts,
         "/receipts/{plan}": erasing.receipt,
@@ -85,6 +86,7 @@ def application(house: House, known: Secrets) -> Starlette:
         "/judge": erasing.judge,
         "/settings/limits": holding.set_limits,
         "/settings/profiles": holding.add_profile,
+        "/agenda/calendar": calendar.subscribe,
         "/settings/remove": holding.remove_profile,
     }
     apart: dict[str, tuple[Apart, str]] = {

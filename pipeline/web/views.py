@@ -63,6 +63,7 @@ _STEPS = {
 """The steps of `keys.attested`, as somebody says them who does not know their names."""
 _READERS = {
     "page": "this page",
+    "calendar": "a calendar program",
     "plan": "a plan to forget",
     "show": "a look at it alone",
     "history": "the list on the command line",
