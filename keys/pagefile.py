@@ -48,6 +48,16 @@ class PageFile:
         key = _place(memoryview(self._page(number, pages[number])), slot)
         return None if key == EMPTY else Secret(key)
 
+    def live(self, pages: Pages, number: int) -> bytes:
+        """Tells of each slot of a page whether it has a key, as 0 or 1; raises `Tampered`."""
+        if number not in pages:
+            return bytes(SLOTS_PER_PAGE)
+        keys = self._page(number, pages[number])
+        if keys.find(EMPTY) < 0:
+            return b"\1" * SLOTS_PER_PAGE
+        view = memoryview(keys)
+        return bytes(_place(view, Slot(n)) != EMPTY for n in range(SLOTS_PER_PAGE))
+
     def fold(
         self, pages: Pages, fresh: Mapping[Slot, Secret], dead: Iterable[Slot], first_frame: int = 0
     ) -> dict[int, PageRef]:

@@ -11,7 +11,7 @@ from keys.anchor import Anchor
 from keys.errors import AnchorFailure, Erased, NoSuchSlot
 from keys.model import Commitment, Epoch, Slot
 from keys.outstanding import LEFT, SWORN
-from keys.pages import Intent, Top
+from keys.pages import SLOTS_PER_PAGE, Intent, Top
 from keys.root import Roots
 from keys.rotation import NOTHING, Rotation
 from keys.secret import Secret, commitment, fill_random, random_secret
@@ -207,6 +207,16 @@ class Ring(Rotation):
         except (Erased, NoSuchSlot):
             return False
         return True
+
+    def liveness(self) -> bytearray:
+        """Tells of each slot given out whether it holds a key, as 0 or 1: for very many at once."""
+        state, found = self._open_state, bytearray()
+        for number in range(-(-state.next_slot // SLOTS_PER_PAGE)):
+            found += self._pages.live(state.top.pages, number)
+        del found[state.next_slot :]
+        for slot in state.fresh:
+            found[slot] = 1
+        return found
 
     def commitment(self, slot: Slot) -> Commitment:
         """Returns the public commitment of a live slot's key."""

@@ -8,11 +8,15 @@ merging in `pipeline/indexing.py`, erasing in `pipeline/indexrebuild.py`, the by
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pipeline.indexvalues import ALL, Census, Row, Which, us_of
 from pipeline.vault import Vault
 
-__all__ = ["ALL", "Census", "Row", "Which", "census", "rows", "us_of"]
+if TYPE_CHECKING:
+    from pipeline.indexreading import Wanted
+
+__all__ = ["ALL", "Census", "Row", "Which", "census", "rows", "some", "us_of"]
 
 
 def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
@@ -23,6 +27,16 @@ def rows(vault: Vault, which: Which = ALL) -> Iterator[Row]:
     from pipeline import indexreading
 
     return indexreading.rows(vault, which)
+
+
+def some(vault: Vault, is_wanted: "Wanted") -> Iterator[Row]:
+    """Yields those that are wanted, asked of many at once, and all that are in no segment.
+
+    Passes over what cannot be read as `rows` does.
+    """
+    from pipeline import indexreading
+
+    return indexreading.some(vault, is_wanted)
 
 
 def census(vault: Vault) -> Census:

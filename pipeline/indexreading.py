@@ -20,6 +20,8 @@ from pipeline.indexstate import Index, Opened, Unindexed, look_through, open_ind
 from pipeline.indexvalues import ALL, NEVER, UNKNOWN, Census, Row, Which
 from pipeline.vault import Vault
 
+Wanted = Callable[[Members, Sequence[str]], NDArray[np.bool_]]
+"""Tells of the members of a segment, whose profiles are named, which are wanted."""
 _T = TypeVar("_T")
 
 
@@ -36,6 +38,21 @@ def rows(vault: Vault, which: Which) -> Iterator[Row]:
         return [(row.slot, row) for row in _chosen(segment, which)]
 
     return newest_first(vault, open_index(vault), one, several)
+
+
+def some(vault: Vault, is_wanted: Wanted) -> Iterator[Row]:
+    """Yields what is known of those that are wanted, newest first, and of all in no segment.
+
+    `is_wanted` is asked of each segment as a whole, which costs next to nothing for each member;
+    of one that is damaged not at all. A crash may have left a member in two of them.
+    """
+
+    def several(segment: Opened) -> list[tuple[int, Row]]:
+        members, profiles = segment.members(), segment.profiles()
+        chosen = members[is_wanted(members, profiles)]
+        return [(row.slot, row) for row in (_row(it, profiles) for it in chosen.tolist())]
+
+    return newest_first(vault, open_index(vault), lambda it: row_of(vault, it.interaction), several)
 
 
 def census(vault: Vault) -> Census:

@@ -6,7 +6,7 @@ erases all that has fallen due, in one rotation and with one receipt. While noth
 costs the reading of two small files, whatever the size of the vault. Pure policy is in `limits`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from keys.entry import SealedEntry, parse_line
@@ -14,7 +14,7 @@ from keys.errors import Tampered
 from keys.logsearch import lines_with
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
-from pipeline import erase, index, kept, write
+from pipeline import erase, kept, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
@@ -25,6 +25,7 @@ from pipeline.artefact import (
     Transcript,
 )
 from pipeline.erase import Clock, Erasure
+from pipeline.indexvalues import Row as IndexRow
 from pipeline.limits import Due, Row, due, falls_due, fixed, next_due, row_of, snapshot
 from pipeline.plan import Plan, make_plan
 from pipeline.reckoning import Reckoning, seconds_of, time_of
@@ -265,7 +266,7 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 
 
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
-    found = due(rows_of(vault), state.settings, state.now_s)
+    found = _due(vault, state)
     done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
     # What cannot be read may come back, and so may an old agenda: one is good for a day.
     next_s = shorter(found.next_s, state.now_s + DAY_S)
@@ -273,14 +274,24 @@ def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
     return done
 
 
-def rows_of(vault: Vault) -> Iterator[Row]:
-    """Yields the living interactions, by the index, which knows what was read of their meta."""
-    for it in index.rows(vault):
-        has_audio = it.audio_limit_s != 0 and vault.ring.is_live(it.audio_slot)
-        ended_s = (it.started_us // 1000 + it.duration_ms) // 1000
-        since_s = ended_s if it.processed_s is None else it.processed_s
-        limits = Limits(it.audio_limit_s, it.words_limit_s)
-        yield Row(it.interaction, it.profile, since_s, limits, it.reckoned_s, has_audio)
+def _due(vault: Vault, state: State) -> Due:
+    """Looks at what may be due, and at what no segment has; most is decided by columns."""
+    from pipeline import index  # these take a moment to load, and mostly nothing is due
+    from pipeline.outlook import Outlook
+
+    outlook = Outlook(state.settings, state.now_s, vault.ring.liveness())
+    rows = (_row(vault, it) for it in index.some(vault, outlook.undecided))
+    found = due(rows, state.settings, state.now_s)
+    return replace(found, next_s=shorter(found.next_s, outlook.next_s))
+
+
+def _row(vault: Vault, it: IndexRow) -> Row:
+    """Returns an interaction as retention sees it, by what the index knows of its meta."""
+    has_audio = it.audio_limit_s != 0 and vault.ring.is_live(it.audio_slot)
+    ended_s = (it.started_us // 1000 + it.duration_ms) // 1000
+    since_s = ended_s if it.processed_s is None else it.processed_s
+    limits = Limits(it.audio_limit_s, it.words_limit_s)
+    return Row(it.interaction, it.profile, since_s, limits, it.reckoned_s, has_audio)
 
 
 def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
@@ -317,5 +328,7 @@ def _save(vault: Vault, state: State) -> None:
 
 def _reckoned_anew(vault: Vault, seen_s: int) -> Reckoning:
     """Reckons from what was captured, where the agenda is lost: time is not before that."""
+    from pipeline import index
+
     known = [it.reckoned_s for it in index.rows(vault) if it.reckoned_s is not None]
     return first_look(max(known)).step(seen_s) if known else first_look(seen_s)
