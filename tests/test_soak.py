@@ -194,6 +194,12 @@ def test_a_killed_forgetting_is_whole_or_not_at_all(house: House) -> None:
     assert house.check() == ["1 of 2 were forgotten by a killed process"]
 
 
+def test_what_was_forgotten_after_a_killed_forgetting_was_not_forgotten_by_it(house: House) -> None:
+    house.model.doubtful.append({house.first.hex(), house.second.hex()})
+    house.forgets(house.first)
+    assert house.check() == []
+
+
 def test_what_should_have_fallen_due_is_found(house: House) -> None:
     house.model.words_s = -120
     house.model.audio_s = 7200

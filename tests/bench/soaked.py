@@ -64,9 +64,11 @@ class Model:
 
     def bury(self, interactions: Iterable[str]) -> None:
         """Takes interactions for dead."""
-        for it in interactions:
+        gone = set(interactions)
+        for it in gone:
             said = self.living.pop(it, None)
             self.dead[it] = said.text if said else self.dead.get(it)
+        self.doubtful = [group - gone for group in self.doubtful]
 
     def ends_s(self, said: Said, limit_s: int) -> int:
         """Returns the full minute by which a limit is over."""
@@ -98,14 +100,13 @@ class Model:
                 elif id_ not in here:
                     gone.add(id_)
         self.bury(gone)
-        self.doubtful = [it - gone for it in self.doubtful]
 
     def _after_kills(self, here: set[str]) -> Iterator[str]:
-        for group in self.doubtful:
+        groups, self.doubtful = self.doubtful, []
+        for group in groups:
             if group & here and group - here:
                 yield f"{len(group - here)} of {len(group)} were forgotten by a killed process"
             self.bury(group - here)
-        self.doubtful = []
 
     def _adopted(self, vault: Vault, here: set[str]) -> Iterator[str]:
         said_by_dead = {text for text in self.dead.values() if text and CANARY in text}
