@@ -21,6 +21,10 @@ import pytest
 DRIP_S = 0.05
 
 
+_VECTORS = Path(__file__).parent / "vectors"
+RECORDED = json.loads((_VECTORS / "home-assistant-conversation.json").read_text())["answers"]
+
+
 @dataclass(slots=True)
 class Shop:
     """What a shop was sent, and how it answers: `manner` is the name of a method of `_Hook`."""
@@ -121,8 +125,13 @@ class _Hook(BaseHTTPRequestHandler):
             self.wfile.write(b"a")
             self.wfile.flush()
 
+    def recorded(self, row: dict[str, Any]) -> None:
+        """Answers what a real Home Assistant answered."""
+        (it,) = [it for it in RECORDED if it["asked"] == row]
+        self._send(it["status"], it["body"].encode(), it["content_type"])
+
     def home(self, row: dict[str, Any]) -> None:
-        """Answers as Home Assistant's conversation API does."""
+        """Answers as Home Assistant's conversation API does, whatever was said."""
         speech = {"plain": {"speech": f"turned on {row['text'].split()[-1]}", "extra_data": None}}
         response = {"response_type": "action_done", "language": "en", "speech": speech}
         self._json(200, {"response": response, "conversation_id": None})

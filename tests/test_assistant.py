@@ -42,7 +42,7 @@ def talk(tmp_path: Path) -> Talk:
 
 @pytest.fixture
 def with_skills(monkeypatch: pytest.MonkeyPatch) -> None:
-    enabled = frozenset({"message", "order", "ride"})
+    enabled = frozenset({"message", "order", "ride", "home-assistant"})
     monkeypatch.setattr("pipeline.assistant.respond._enabled", lambda: enabled)
 
 
@@ -345,6 +345,41 @@ def test_where_nobody_can_answer_an_errand_is_done_at_once(tmp_path: Path) -> No
     talk.skills.outcome = Result()
     assert talk.say("order a large pizza").text == "It is done."
     assert talk.skills.given == [("order", {"items": "a large pizza"})]
+
+
+@pytest.mark.usefixtures("with_skills")
+def test_what_is_said_to_the_house_goes_there_word_for_word_and_at_once(talk: Talk) -> None:
+    talk.skills.outcome = Result({"text": "Turned on the light", "kind": "action_done"})
+    assert talk.say("Turn on the kitchen light").text == "Turned on the light"
+    talk.say("tell the house to run the morning scene")
+    assert talk.skills.given == [
+        ("home-assistant", {"text": "turn on the kitchen light"}),
+        ("home-assistant", {"text": "run the morning scene"}),
+    ]
+    assert kinds_of(talk) == [ACTION, ANSWER, FIRED, INTENT, "meta", "transcript"]
+
+
+@pytest.mark.usefixtures("with_skills")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the doctor said that it is too high",
+        "i left the light on",
+        "he told me to turn on the light",
+        "we should open the window",
+        "turn off the alarm",
+        "stop",
+    ],
+)
+def test_nothing_else_of_what_is_heard_goes_to_the_house(talk: Talk, text: str) -> None:
+    talk.say(text)
+    assert talk.skills.given == []
+
+
+def test_without_a_skill_for_the_house_a_light_is_no_command(talk: Talk) -> None:
+    assert talk.say("turn on the kitchen light").text == ""
+    assert talk.skills.given == []
+    assert kinds_of(talk) == ["meta", "transcript"]
 
 
 # --- values

@@ -132,6 +132,13 @@ UNDERSTOOD = {
         "get me a cab",
         "call a taxi for tomorrow at six am",
     ],
+    "home-tell": [
+        "turn on the kitchen light",
+        "switch the lights in the living room off please",
+        "set the bedroom lamp to fifty percent",
+        "open the garage door",
+        "tell home assistant to run the morning scene",
+    ],
     "time-ask": ["what time is it", "what's the time", "tell me the time", "What time is it now?"],
     "date-ask": ["what day is it today", "what's the date", "what is today's date"],
     "forget-last": [

@@ -238,16 +238,34 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shop]:
         token.chmod(0o600)
         base = it.url.removesuffix("/hook/7f3a")
         row = f'[home-assistant]\nenabled = true\nurl = "{base}/"\ntoken_file = "{token}"\n'
-        configure(monkeypatch, tmp_path / "config", row + 'language = "en"\n')
+        configure(monkeypatch, tmp_path / "config", row)
         yield it
 
 
-def test_words_are_handed_to_home_assistant(home: Shop) -> None:
+def test_words_are_handed_to_home_assistant(home: Shop, tmp_path: Path) -> None:
     outcome = used("home-assistant", {"text": "turn on the lamp", "recipient": "anna"})
     assert outcome == Result({"text": "turned on lamp", "kind": "action_done"})
-    assert home.seen == [{"text": "turn on the lamp", "language": "en"}]
+    assert home.seen == [{"text": "turn on the lamp"}]
     assert home.paths == ["/api/conversation/process"]
     assert home.headers[0]["Authorization"] == "Bearer long-lived"
+    settings = tmp_path / "config" / "skills.toml"
+    settings.write_text(settings.read_text() + 'language = "en"\n')
+    used("home-assistant", {"text": "turn on the lamp"})
+    assert home.seen[1] == {"text": "turn on the lamp", "language": "en"}
+
+
+def test_what_a_real_home_assistant_answered_is_understood(home: Shop, tmp_path: Path) -> None:
+    home.manner = "recorded"
+    outcome = used("home-assistant", {"text": "turn on the kitchen light"})
+    assert outcome == Result({"text": "Turned on the light", "kind": "action_done"})
+    outcome = used("home-assistant", {"text": "turn on the cellar light"})
+    assert isinstance(outcome, Result)
+    assert outcome.answer["kind"] == "error"
+    assert outcome.answer["text"].startswith("Sorry,")
+    assert used("home-assistant", {"text": "hi"}) == Declined()  # the token is none
+    settings = tmp_path / "config" / "skills.toml"
+    settings.write_text(settings.read_text() + 'agent = "nope"\n')
+    assert used("home-assistant", {"text": "hi"}) == Declined()  # nor is the agent one
 
 
 def test_home_assistant_says_no_or_nothing(home: Shop) -> None:

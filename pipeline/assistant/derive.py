@@ -139,6 +139,7 @@ _FUNCTIONS: Mapping[str, _Function] = {
     "message-send": errands.message,
     "order-place": errands.order,
     "ride-book": errands.ride,
+    "home-tell": errands.home,
     "time-ask": _time,
     "date-ask": _date,
     "help": _help,

@@ -1,4 +1,4 @@
-"""Messages, orders and rides: what a skill is asked to do, and what it is given for that.
+"""Messages, orders, rides, the house: what a skill is asked to do, and what it is given for that.
 
 Promises that nothing leaves here: a `Derived` only names the errand, and what carries it out gives
 a skill that the user has enabled the fields of it and no more. Without such a skill nothing happens
@@ -12,7 +12,7 @@ from pipeline.assistant.derived import Context, Derived, time_said
 from pipeline.assistant.resolve import Unclear, resolve
 from pipeline.assistant.sentences import sentences
 from pipeline.assistant.understand import Understood, sort_of
-from pipeline.assistant.values import MESSAGE, ORDER, RIDE, Action
+from pipeline.assistant.values import HOME, MESSAGE, ORDER, RIDE, Action
 
 _SAYING = {"saying", "that", "telling", "which", "says"}
 _NAMED_AFTER = {"friend", "colleague", "neighbour", "neighbor", "cousin", "aunt", "uncle", "doctor"}
@@ -49,12 +49,27 @@ def ride(it: Understood, context: Context) -> Derived:
     return _errand(Action(RIDE, at=at_text, label=it.slot("label")), context)
 
 
+def home(it: Understood, context: Context) -> Derived:
+    """Hands on what was said to the house; without a skill for that it is no command at all."""
+    if HOME not in context.skills():
+        return Derived()
+    label = it.slot("text") or it.words
+    return Derived(errand=Action(HOME, at=_now(context), label=label))
+
+
+def needs_yes(action: Action) -> bool:
+    """Tells whether an errand waits for a yes: a light that comes on can be put off again."""
+    return action.what != HOME
+
+
 def fields(action: Action) -> Mapping[str, str]:
     """Returns what the skill of an errand is given."""
     if action.what == MESSAGE:
         return {"recipient": action.recipient, "text": action.label}
     if action.what == ORDER:
         return {"items": action.label}
+    if action.what == HOME:
+        return {"text": action.label}
     return {"to": action.label, "when": action.at}
 
 

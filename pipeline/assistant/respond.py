@@ -58,7 +58,7 @@ class Assistant:
     """One conversation about one vault, or without a vault, in which nothing is stored.
 
     Where nobody is there to answer it does not ask: what lacks a time is not done, and an errand
-    goes to its skill at once.
+    goes to its skill at once, as what is said to the house always does.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Assistant:
 
     def _errand(self, vault: Vault, interaction: InteractionId, derived: Derived) -> Reply:
         assert derived.errand is not None, "somebody looked"  # noqa: S101 - see done
-        if self._asks:
+        if self._asks and errands.needs_yes(derived.errand):
             until = self._now() + PATIENCE
             self._asked = _Asked(until, errand=(interaction, derived.errand))
             return Reply(derived.answer)

@@ -27,6 +27,8 @@ class Understood:
     name: str
     slots: Mapping[str, str] = field(default_factory=dict)
     when: When = _NO_TIME
+    words: str = field(default="", compare=False)
+    """All of the sentence but the time that was said with it."""
 
     def slot(self, name: str) -> str:
         """Returns what was said for a slot, nothing where it was not."""
@@ -89,4 +91,4 @@ def _matches(
             said = {name: " ".join(pieces) for name, pieces in slots.items()}
             if all(said.values()):
                 weight = it.text_chunks_matched + 8 * words_of_time
-                yield weight, Understood(it.intent.name, said, when)
+                yield weight, Understood(it.intent.name, said, when, text)

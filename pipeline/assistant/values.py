@@ -15,9 +15,9 @@ from keys.errors import Malformed
 from pipeline.assistant.resolve import said_days, said_length
 
 TIMER, ALARM, REMINDER, EVENT, ITEM = "timer", "alarm", "reminder", "event", "item"
-MESSAGE, ORDER, RIDE = "message", "order", "ride"
+MESSAGE, ORDER, RIDE, HOME = "message", "order", "ride", "home-assistant"
 RINGING = (TIMER, ALARM, REMINDER)
-ERRANDS = (MESSAGE, ORDER, RIDE)
+ERRANDS = (MESSAGE, ORDER, RIDE, HOME)
 """Actions that a skill carries out, by the name of the skill."""
 RANG, MISSED, CANCELLED, DONE, SENT, UNSENT = [
     "rang",
@@ -129,7 +129,7 @@ class Fired:
 def minimal(action: Action) -> bytes:
     """Returns the content of the record that keeps an action: what is needed for it and no more.
 
-    Of messages, orders and rides only the date stays, and that somebody was written to.
+    Of errands only the date stays, and that somebody was written to.
     """
     kept = Action(action.what, last=action.last, state=action.state)
     if action.what in ERRANDS:
