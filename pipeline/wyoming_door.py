@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from keys.errors import KeysError
 from pipeline import retention
+from pipeline.completing import complete
 from pipeline.models import name_of
-from pipeline.recognise import Loaded, load
+from pipeline.recognise import Loaded, Recogniser, load
 from pipeline.session import acting, now
 from pipeline.supervisor import CAN_FORK
 from pipeline.vault import Vault
@@ -50,8 +52,10 @@ class Door:
         first, about = self.shared or load(self.model), About(name_of(self.model), self.profile)
         recognisers = [first, *(first.sibling() for _ in range(self.at_once - 1))]
         vaults = [open_vault() if open_vault else None for _ in recognisers]
-        if vaults[0] and not _stores(vaults[0], self.profile):
-            tell(f"Wyoming: {retention.NOTHING}")
+        if vaults[0]:
+            if not _stores(vaults[0], self.profile):
+                tell(f"Wyoming: {retention.NOTHING}")
+            _complete(vaults[0], first, tell)
         desks = [Desk(*it) for it in zip(recognisers, vaults, strict=True)]
         serving = _Serving(Service(self.listening, desks, about, tell))
         serving.start()
@@ -74,6 +78,14 @@ def door(uri: str, model: Path, profile: str) -> Door:
 def _stores(vault: Vault, profile: str) -> bool:
     with acting(vault):
         return retention.stores(vault, now, profile)
+
+
+def _complete(vault: Vault, recogniser: Recogniser, tell: Tell) -> None:
+    """Recognises what was cut off earlier: without its words nobody could search or forget it."""
+    try:
+        complete(vault, recogniser)
+    except KeysError as error:  # one damaged file is no reason to hear nobody
+        tell(f"Wyoming: what was cut off earlier is not recognised: {error}")
 
 
 class _Serving(threading.Thread):

@@ -20,6 +20,7 @@ from pipeline import models
 from tests.commandline import COMMAND, Shell
 from tests.memory import tree
 from tests.test_listen_memory import NOT_REPLACED, canary_of, encoded, in_memory, total
+from tests.test_wyoming_kill import until_no_more_is_sealed
 from tests.test_wyoming_model import pcm_of
 from tests.wyoming_client import AsyncTcpClient, begin, send, stop, text_of
 
@@ -77,6 +78,33 @@ def test_it_answers_and_ends_in_order(tmp_path: Path) -> None:
     (row,) = shell.json("history")
     assert (row["profile"], row["text"]) == ("ada", "set a timer for ten minutes")
     assert shell("audit").code == 0
+
+
+def test_what_a_kill_cut_off_gets_its_words_from_the_next(tmp_path: Path) -> None:
+    shell = shell_in(tmp_path)
+    it = served(shell)
+
+    async def begin_to_say() -> None:
+        async with AsyncTcpClient("127.0.0.1", it.port, read_timeout=60) as client:
+            await begin(client)
+            await send(client, pcm_of(PIZZA))
+            await asyncio.to_thread(until_no_more_is_sealed, shell.vault / "capture")
+            it.process.kill()
+
+    asyncio.run(begin_to_say())
+    it.process.communicate()
+    (row,) = shell.json("history")
+    assert row["text"] == ""
+    again = served(shell)
+    try:
+        assert again.hears(TIMER) == TIMER_TEXT
+    finally:
+        assert again.ends() == 0
+        again.process.communicate()
+    before = shell.json("history")[-1]
+    assert before["interaction"] == row["interaction"]
+    assert before["text"].startswith("order a large pizza")
+    assert shell.json("search", "pizza")
 
 
 def test_ephemeral_leaves_nothing(tmp_path: Path) -> None:
