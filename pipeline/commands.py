@@ -117,12 +117,13 @@ def show(options: Namespace) -> int:
 def report(options: Namespace) -> int:
     """Shows what is held, why and for how long, who was shown it, and what left."""
     from pipeline import reporting
-    from pipeline.report import report as report_of
+    from pipeline.report import look, tell
 
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     with acting(vault):
-        found = report_of(vault, now, options.profile)
+        seen = look(vault, now, options.profile)
+    found = tell(vault, seen)  # which takes longer, and others can work meanwhile
     if options.page:
         options.page.write_text(reporting.page(found))
         it.say(safe(f"the report is in {options.page}"))

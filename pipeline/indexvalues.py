@@ -42,7 +42,7 @@ class Row:
     @property
     def started_at(self) -> datetime:
         """When it was heard."""
-        return _EPOCH + self.started_us * _US
+        return time_of(self.started_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +103,8 @@ class Said:
 def us_of(time: datetime) -> int:
     """Returns a time in microseconds since 1970."""
     return (time - _EPOCH) // _US
+
+
+def time_of(us: int) -> datetime:
+    """Returns the time so many microseconds after the beginning of 1970, in UTC."""
+    return _EPOCH + us * _US

@@ -39,6 +39,7 @@ pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
 pipeline.wyoming_frames pipeline.wyoming_address
 pipeline.reporting
 pipeline.report
+pipeline.tally
 pipeline.showing pipeline.mending
 pipeline.views pipeline.proofs pipeline.listening pipeline.doctor pipeline.share
 pipeline.restore
