@@ -200,12 +200,16 @@ class Soak:
         self.still_there()
 
     def _some(self, most: int = 1) -> list[str]:
-        """Returns some that live, and do not fall due within this minute or the next."""
-        late_s = time.time() + 90
+        """Returns some that live, and do not fall due within this minute or the next.
+
+        None that a killed process may have forgotten: until that is known, nobody else touches it.
+        """
+        late_s, unsure = time.time() + 90, set().union(*self.model.doubtful)
         ids = [
             id_
             for id_, it in self.model.living.items()
             if it.processed_s and self.model.ends_s(it, self.model.words_s) > late_s
+            if id_ not in unsure
         ]
         return self.chance.sample(ids, min(len(ids), self.chance.randint(1, most)))
 
