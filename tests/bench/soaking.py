@@ -326,12 +326,13 @@ class Soak:
     def _forget_on_the_page(self) -> None:
         for id_ in self._some():
             fields = {"way": "chosen", "id": id_}
-            plan = re.findall(r'name="plan" value="(\w+)"', self._ask("POST", "/plan", fields))
-            if plan:
-                self.model.doubtful.append({id_})
-                self._ask("POST", "/forget", {**fields, "plan": plan[0]})
-                if f'"{id_}"' in self.command("history").out:
-                    self.wrong(f"{id_} was forgotten on the page and is listed")
+            plan = _plan_in(self._ask("POST", "/plan", fields))
+            self.model.doubtful.append({id_})
+            while plan:  # a worker that is relieved takes the plan along, and it is shown anew
+                plan = _plan_in(self._ask("POST", "/forget", {**fields, "plan": plan}))
+                self.counts["plan shown anew"] += bool(plan)
+            if f'"{id_}"' in self.command("history").out:
+                self.wrong(f"{id_} was forgotten on the page and is listed")
 
     # copies
 
@@ -485,6 +486,10 @@ ACTS: dict[Any, int] = {
     Soak._kill_noter: 1,
 }
 """What happens, and how often, beside each other."""
+
+
+def _plan_in(page: str) -> str:
+    return str(next(iter(re.findall(r'name="plan" value="(\w+)"', page)), ""))
 
 
 def _in_session(session: int) -> list[int]:
