@@ -41,7 +41,8 @@ def test_how_long_a_child_may_be_silent(browser: Browser, tmp_path: Path) -> Non
     fields = {"profile": "tim", "inactive": "7d"}
     assert browser.post("/settings/limits", fields).status == 303
     assert settings(tmp_path).policy_of("tim").inactive_s == 7 * 86400
-    assert '<option value="7d" selected>for 7 days</option>' in browser.get("/settings").text
+    page = browser.get("/settings").text
+    assert '<option value="7d" selected>erased after 7 days</option>' in page
     refused = browser.post("/settings/limits", {"inactive": "7d"})  # an adult's has none
     assert refused.status == 400
 
@@ -112,7 +113,7 @@ def test_forgetting_a_profile_alone_removes_none(browser: Browser, tmp_path: Pat
 def test_skills_are_shown_with_what_they_may_see(browser: Browser) -> None:
     page = browser.get("/skills").text
     assert page.count("not allowed") == 4
-    for what in ("Home assistant", "Order", "Ride", "Message", "Is given", "Leaves for"):
+    for what in ("Home Assistant", "Order", "Ride", "Message", "Is given", "Leaves for"):
         assert what in page
     assert "Withdraw" not in page
 

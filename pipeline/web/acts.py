@@ -11,11 +11,12 @@ from itertools import islice, takewhile
 
 from keys.attested import Trust
 from keys.entry import Noted
-from keys.errors import Erased, Malformed
-from keys.model import ID_SIZE, InteractionId
+from keys.errors import Erased, Malformed, NoSuchSlot
+from keys.model import ID_SIZE, InteractionId, Slot
 from keys.outcome import Outcome, verify_files
 from keys.receipt import PENDING, parse_receipt
 from keys.sealed import HEADER_SIZE, parse_header
+from pipeline import agenda as agendas
 from pipeline import confirm, history, index, logkey, share
 from pipeline.artefact import AUDIO, DISCLOSURE, Disclosure
 from pipeline.assistant.agenda import Agenda
@@ -229,6 +230,8 @@ class Judge:
             return Judged("unknown", "", "")
         label = it.label
         found = Judged("unknown", label.kind, label.interaction.hex())
+        if label.vault == vault.id and label.kind == agendas.FILE:  # overwritten, and in no log
+            return replace(found, state="live" if _is_live(vault, label.slot) else "erased")
         if self._ledger.files.get(it.hash) != label or label.vault != vault.id:
             return found
         if vault.ring.is_live(label.slot):
@@ -236,6 +239,8 @@ class Judge:
         return replace(found, state="erased", plan=self._plans.get(it.hash.hex(), ""))
 
 
-def short(interaction: InteractionId) -> str:
-    """Returns the start of an id, as people see it."""
-    return interaction.hex()[:8]
+def _is_live(vault: Vault, slot: Slot) -> bool:
+    try:
+        return vault.ring.is_live(slot)
+    except NoSuchSlot:
+        return False

@@ -40,7 +40,7 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/style.css">
 <main><div class="empty"><p><img src="/static/icon.svg" alt="" width="56" height="56"></p>
-<p class="big">Not here</p><p role="alert">{why}.</p></div></main>
+<h1 class="big">Not here</h1><p role="alert">{why}.</p></div></main>
 </html>
 """
 HEADERS = {

@@ -98,10 +98,16 @@ def templates() -> "Environment":
         "clock": clock,
         "duration": duration,
         "limit": limit,
+        "silence": lambda text: (
+            f"erased after {limit(text).removeprefix('for ')}"
+            if parse_duration(text)
+            else "not erased for that"
+        ),
         "kind": lambda name: _KINDS.get(name, name),
         "step": lambda name: _STEPS.get(name, name.capitalize()),
         "made": lambda name: _MADE.get(name, ""),
         "reader": lambda name: _READERS.get(name, name),
+        "opening": lambda text: text[:1].upper() + text[1:],
         "describe": describe,
         "count": count,
         "hide_default": lambda name: "" if name == DEFAULT_PROFILE else name,

@@ -32,7 +32,7 @@ function conceal(text, more = "") {
   const it = document.createElement("div");
   it.className = "empty";
   for (const [name, words] of [["big", text], ["", more]]) {
-    const line = document.createElement("p");
+    const line = document.createElement(name ? "h1" : "p");
     line.className = name;
     line.textContent = words;
     it.append(line);
