@@ -6,9 +6,9 @@ caught up, nothing is outstanding and nothing dead opens. The broken variants at
 caught.
 
 Each kind of anchor and of combination is stopped at each moment; where a scenario is played again
-with other anchors, at one of five. Where the recovery is stopped too, a few of the tables stand for
-all, with fewer moments and subsets, and with the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1` runs
-every one in full, in about an hour.
+with other anchors, at one of five. Where the recovery is stopped too, a few of the tables stand
+for all, with fewer moments and subsets, and with the absent ways by turns. `ANECHOIC_EXHAUSTIVE=1`
+runs every one in full, in about an hour.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
