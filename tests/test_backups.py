@@ -6,6 +6,7 @@ those of the document, found by their headings; a block that no test runs is a f
 """
 
 import contextlib
+import copy
 import os
 import re
 import shutil
@@ -236,13 +237,39 @@ def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
     return Home(tmp_path, request.param)
 
 
+@pytest.fixture(scope="module", params=[tool_of(name) for name in TOOLS])
+def three_days(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Home, Path]:
+    """A home that has lived, and a copy of all that it was then; whoever uses it spoils it."""
+    base = tmp_path_factory.mktemp(request.param)
+    (base / "now").mkdir()
+    home = Home(base / "now", request.param)
+    home.live()
+    shutil.copytree(home.base, base / "then", symlinks=True)
+    return home, base / "then"
+
+
+@pytest.fixture
+def lived(three_days: tuple[Home, Path]) -> Home:
+    """A home after three days, put back as it was then."""
+    home, then = three_days
+    shutil.rmtree(home.base)
+    shutil.copytree(then, home.base, symlinks=True)
+    again = copy.copy(home)
+    again.said, again.sealed = {**home.said}, {**home.sealed}
+    again.gone, again.days = [*home.gone], [*home.days]
+    again.vault = open_vault(home.place, home.anchors, no_passphrase)
+    return again
+
+
 def shares_below(*places: Path) -> set[bytes]:
     files = (path for place in places for path in place.rglob("*.share"))
     return {share for path in files for share in shares_in(path.read_bytes())}
 
 
-def test_every_generation_brings_back_what_lives_and_nothing_else(home: Home) -> None:
-    home.live()
+def test_every_generation_brings_back_what_lives_and_nothing_else(lived: Home) -> None:
+    home = lived
     generations = home.generations()
     assert len(generations) == DAYS
     for generation, there in zip(generations, home.days, strict=True):
@@ -256,8 +283,8 @@ def test_every_generation_brings_back_what_lives_and_nothing_else(home: Home) ->
         assert not audit(home.vault).problems  # the last generation had all that lives
 
 
-def test_who_has_all_generations_and_the_anchor_of_today_revives_nothing(home: Home) -> None:
-    home.live()
+def test_who_has_all_generations_and_the_anchor_of_today_revives_nothing(lived: Home) -> None:
+    home = lived
     assert not home.do("Is an anchor in it")
     places = [*home.taken_out(), home.base / "backup", home.place]
     thief = Thief([d for it in places for d in versions_in(it)], shares_below(home.anchors))
@@ -265,9 +292,9 @@ def test_who_has_all_generations_and_the_anchor_of_today_revives_nothing(home: H
     assert home.of({*home.gone})
 
 
-def test_a_backup_that_has_the_anchor_revives(home: Home) -> None:
+def test_a_backup_that_has_the_anchor_revives(lived: Home) -> None:
     """The control, and the limit: it opens all of its day, and the document's check finds it."""
-    home.live()
+    home = lived
     (victim,) = home.say("forgotten after the wrong backup")
     before = home.generations()
     home.shell([Step(WRONG[home.tool])])
