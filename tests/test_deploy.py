@@ -1,7 +1,7 @@
 """What is in `deploy/`: the unit as systemd reads it, the image as far as it goes without docker.
 
 What a user's systemd makes of the sandbox is tried where one runs. Not shown here, because it needs
-a container engine: that the image is built and hears something.
+a container engine, which had to be brought by hand: that the image is built and hears something.
 """
 
 import os
@@ -171,7 +171,15 @@ def composed(*names: str) -> dict[str, Any]:
 
 SERVICE = {
     *("build", "image", "command", "init", "user", "read_only", "tmpfs", "cap_drop"),
-    *("security_opt", "ulimits", "mem_swappiness", "restart", "stop_grace_period", "ports"),
+    *(
+        "security_opt",
+        "ulimits",
+        "mem_limit",
+        "memswap_limit",
+        "restart",
+        "stop_grace_period",
+        "ports",
+    ),
     *("volumes", "environment", "devices", "group_add"),
 }
 """The words of the Compose Specification that are used: a misspelt one is none of them."""
@@ -189,6 +197,7 @@ def test_the_compose_files_hold_together(more: tuple[str, ...]) -> None:
     assert it["user"] == "1000:1000"
     assert it["cap_drop"] == ["ALL"]
     assert it["ulimits"]["core"] == 0
+    assert it["memswap_limit"] == it["mem_limit"]  # with both alike nothing is swapped out
     assert all(port.startswith("127.0.0.1:") for port in it["ports"])
     served = {options.web.rpartition(":")[2], options.wyoming.rpartition(":")[2]}
     assert {port.rpartition(":")[2] for port in it["ports"]} == served
@@ -202,6 +211,8 @@ def test_vault_and_anchors_are_two_volumes() -> None:
     places = settings()
     assert mounts["vault"] == places["ANECHOIC_VAULT"]
     assert mounts["anchors"] == places["ANECHOIC_ANCHOR_DIR"]
+    assert mounts["config"] == places["ANECHOIC_CONFIG_DIR"]
+    assert mounts["models"] == places["XDG_CACHE_HOME"]
     assert not Path(mounts["anchors"]).is_relative_to(mounts["vault"])
 
 
