@@ -3,6 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_its_mode_and_a_link_stay(file: Path, tmp_path: Path) -> None:
     assert file.is_symlink()
     assert theirs.stat().st_mode & 0o777 == 0o640
     assert "enabled = true" in theirs.read_text()
+
+
+def test_a_place_that_cannot_be_written_is_said(file: Path) -> None:
+    file.write_text("[order]\n")
+    refused = OSError(30, "Read-only file system")
+    with (
+        mock.patch("pipeline.skills.allowing.replace_file", side_effect=refused),
+        pytest.raises(Refused, match="cannot be written"),
+    ):
+        set_allowed("order", is_allowed=True)
+    assert file.read_text() == "[order]\n"
 
 
 def test_a_new_file_is_private(file: Path) -> None:

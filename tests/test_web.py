@@ -301,16 +301,35 @@ def test_settings_are_shown_and_set(tmp_path: Path) -> None:
     assert "guardian" in longer.text
 
 
-@pytest.mark.parametrize("path", ["/agenda", "/held", "/machine", "/prove", "/receipts", "/forget"])
+PAGES = ("/agenda", "/held", "/machine", "/prove", "/receipts", "/forget", "/skills", "/settings")
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_has_its_landmarks(tmp_path: Path, path: str) -> None:
     browser, _ = house(tmp_path, "hello")
     page = browser.get(path)
     assert page.status == 200
     for it in ("<main", "<nav aria-label", "<h1", 'lang="en"', "aria-current", 'role="status"'):
         assert it in page.text
+    assert page.text.count("<h1") == 1
+    assert not _nameless(page.text)
     assert not re.search(
         r"<[^>]+\s(style|on[a-z]+)=|<style|<script(?! type=\"module\" src)", page.text
     )
+
+
+def _nameless(page: str) -> list[str]:
+    """What is to be filled in on a page, and has no label."""
+    named = set(re.findall(r'<label[^>]* for="([^"]+)"', page))
+    rest = re.sub(r"<label.*?</label>", "", page, flags=re.DOTALL)
+    found = re.findall(r'<(?:input|select|textarea)(?![^>]*type="hidden")[^>]*>', rest)
+    ids = (re.search(r' id="([^"]+)"', it) for it in found)
+    return [it for it, id_ in zip(found, ids, strict=True) if not (id_ and id_[1] in named)]
+
+
+def test_a_field_without_a_name_would_be_found() -> None:
+    assert _nameless('<label>a <input name="a"></label><input name="b">') == ['<input name="b">']
+    assert not _nameless('<label for="c">c</label><input id="c"><input type="hidden" name="d">')
 
 
 def test_an_empty_vault_has_words_for_it(tmp_path: Path) -> None:

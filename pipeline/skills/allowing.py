@@ -31,7 +31,11 @@ def set_allowed(name: str, *, is_allowed: bool) -> None:
         line = f"enabled = {_toml(is_allowed)}"
         raise Refused(f"{path} is written in a way of its own: put `{line}` into [{name}] yourself")
     checked_table(name, wanted[name])
-    _write(path, new)
+    try:
+        _write(path, new)
+    except OSError as error:  # such as a service that may write to its vault alone
+        why = error.strerror or type(error).__name__
+        raise Refused(f"{path} cannot be written ({why}): run `anechoic skills` yourself") from None
 
 
 def _with(text: str, name: str, is_allowed: bool) -> str:

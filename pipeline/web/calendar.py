@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from keys.model import InteractionId
 from pipeline import disclosures, retention
@@ -19,7 +19,7 @@ from pipeline.artefact import RECORD
 from pipeline.assistant.agenda import Agenda
 from pipeline.assistant.calendar import FIELDS, ics, in_calendar
 from pipeline.assistant.entries import Entry
-from pipeline.errors import NotFound, Refused
+from pipeline.errors import Refused
 from pipeline.logged import logged
 from pipeline.session import now
 from pipeline.vault import Vault
@@ -58,10 +58,10 @@ def subscribe(vault: Vault, asked: Asked) -> Answer:
 
 
 def feed(vault: Vault, asked: Asked) -> Answer:
-    """Sends the calendar to whoever knows its address; raises `NotFound`."""
+    """Sends the calendar to whoever knows its address, and to all others one line."""
     secret = retention.settings_of(vault, now).calendar
     if not secret or not is_same(asked.path["secret"], f"{secret}{_SUFFIX}"):
-        raise NotFound("there is no calendar at this address (any more)")
+        return PlainTextResponse("there is no calendar at this address (any more)\n", 404)
     shown = in_calendar(Agenda(vault).entries())
     _disclose(vault, asked, shown)
     return Response(ics(shown, datetime.now(UTC)), media_type="text/calendar")

@@ -27,7 +27,7 @@ from pipeline.web.acts import Judge
 HEARD, ERASED, NOW = "heard", "erased", "now"
 _GLANCE_S = 0.1
 _LOOKS = 5
-"""At so many glances the log is looked at once."""
+"""At so many glances at what is heard the log is looked at once."""
 _QUIET_LOOKS = 20
 _MOST_WATCHERS = 16
 _MOST_PROPOSALS = 8
@@ -111,17 +111,18 @@ class House:
         self._watchers += 1
         try:
             end, glances, shown = _size(entries), 0, None
+            looks = _LOOKS if self.place else 1
             yield "", ""
             while not self._closed.is_set():
-                await asyncio.sleep(_GLANCE_S)
+                await asyncio.sleep(_GLANCE_S * _LOOKS / looks)
                 now, glances = self.place.look() if self.place else None, glances + 1
                 if now and now != shown:
                     shown = now
                     yield NOW, _said(now)
-                if glances % _LOOKS:
+                if glances % looks:
                     continue
                 news, end = _news(entries, end)
-                for it in news or [""] * (glances % (_QUIET_LOOKS * _LOOKS) == 0):
+                for it in news or [""] * (glances % (_QUIET_LOOKS * looks) == 0):
                     yield it, ""
         finally:
             self._watchers -= 1
