@@ -4,6 +4,7 @@ Promises to tell what the parser tells and no more. It is for whoever packages t
 writes it, and the package argparse-manpage is needed then alone.
 """
 
+import re
 import sys
 from importlib.metadata import version
 
@@ -11,6 +12,7 @@ from argparse_manpage.manpage import Manpage
 
 from pipeline import cli_options
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ABOUT = {
     "project_name": "Anechoic",
     "version": version("anechoic"),
@@ -23,6 +25,7 @@ _ABOUT = {
 def page() -> str:
     """Returns the manual page in roff."""
     head, _, rest = str(Manpage(cli_options.parser(), _data=_ABOUT)).partition("\n")
+    rest = _BEYOND_ASCII.sub(lambda it: f"\\[u{ord(it[0]):04X}]", rest)  # groff reads Latin-1
     return head.replace("\\-", "-") + "\n" + rest  # a date has hyphens, and no minus signs
 
 

@@ -114,8 +114,12 @@ def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "words",
-    [("mandoc", "-Tlint", "-Wwarning"), ("man", "--warnings", "-E", "UTF-8", "-l")],
-    ids=["mandoc", "man"],
+    [
+        ("mandoc", "-Tlint", "-Wwarning"),
+        ("man", "--warnings", "-E", "UTF-8", "-l"),
+        ("groff", "-man", "-ww", "-z"),
+    ],
+    ids=["mandoc", "man", "groff"],
 )
 def test_the_manual_page_is_well_formed(manual: Path, tmp_path: Path, words: list[str]) -> None:
     if shutil.which(words[0]) is None:
