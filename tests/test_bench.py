@@ -83,7 +83,7 @@ def test_the_start_is_measured_beside_bare_python() -> None:
 
 def test_a_machine_is_measured_for_the_cost_model(tmp_path: Path) -> None:
     found = primitives(tmp_path)
-    assert min(found.sync_ms, found.start_ms, found.entry_ms, found.find_bytes_ms) > 0
+    assert min(found.sync_ms, found.start_ms, found.entry_ms, found.look_bytes_ms) > 0
 
 
 def test_the_simulated_month_has_a_billion_interactions() -> None:

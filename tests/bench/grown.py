@@ -83,7 +83,7 @@ def _fill(base: Path, texts: Sequence[str]) -> list[InteractionId]:
 
 
 def _ours(base: Path, size: Size, known: Sequence[InteractionId], turn: int) -> None:
-    """Measures ours; at each turn another one is the oldest that is left."""
+    """Measures ours; at each turn others are the oldest that are left."""
     vault, content, costs = _vault(base), parts(3), size.costs
     with acting(vault):
         costs["seal one"] = middle(cost(partial(write.create, vault, content)) for _ in range(REAL))
@@ -94,7 +94,8 @@ def _ours(base: Path, size: Size, known: Sequence[InteractionId], turn: int) -> 
         costs["shred -u"] = middle(_shredded(base, vault, it) for it in real[:3])
         costs["forget one, new"] = middle(_forgotten(vault, it) for it in real[:_ROUNDS])
         costs["forget one, indexed"] = middle(_forgotten(vault, it) for it in known[-_ROUNDS:])
-        costs["forget one, the oldest"] = _forgotten(vault, known[turn])
+        oldest = known[_ROUNDS * turn : _ROUNDS * (turn + 1)]
+        costs["forget one, the oldest"] = middle(_forgotten(vault, it) for it in oldest)
     last = [it.hex() for it in real[-4:]]
     size.peak_mib["list fifty"] = peak_mib(base, "history", "--limit", "50")
     size.peak_mib["forget one, shell"] = peak_mib(base, "forget", last.pop(), "--yes")
