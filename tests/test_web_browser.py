@@ -346,3 +346,34 @@ def test_proving_with_an_old_backup_and_a_tar_of_it(tmp_path: Path) -> None:
             assert "darkened 4 of these files" in page.inner_text("#proofs")
             page.reload()
         assert max(sent) < 13 * 300  # the headers, and not the files
+
+
+def test_with_the_keyboard_alone(tmp_path: Path) -> None:
+    """Past the menu, to a row, into it, from word to word, to the plan; a ring is on each stop."""
+    shell, id_ = household(tmp_path)
+    with served(shell) as it, chromium(tmp_path / "profile") as browser:
+        page = entered(browser, it)
+        page.locator(".said").first.wait_for()
+        press, focused = page.keyboard.press, page.locator(":focus")
+        press("Tab")
+        sync_api.expect(focused).to_have_text("Skip to the content")
+        press("Enter")
+        for _ in range(20):
+            press("Tab")
+            assert focused.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
+            if focused.get_attribute("href") == f"/interactions/{id_}":
+                break
+        press("Enter")
+        page.wait_for_url(f"**/interactions/{id_}")
+        words = page.locator(".word")
+        words.first.focus()
+        press("ArrowRight")
+        sync_api.expect(words.nth(1)).to_be_focused()
+        press("End")
+        sync_api.expect(words.last).to_be_focused()
+        press("Tab")
+        sync_api.expect(words.last).not_to_be_focused()
+        assert focused.get_attribute("class") != "word"  # all of them are one stop
+        page.get_by_role("button", name="Forget this…").focus()
+        press("Enter")
+        page.get_by_role("heading", name="Before you forget").wait_for()
