@@ -212,3 +212,26 @@ def found_in(pids: set[int], needles: set[bytes]) -> int:
     with stopped(pids), contextlib.suppress(ProcessLookupError):
         return sum(sum(hits(it, needles).values()) for it in pids)
     raise AssertionError("a process has ended while it was looked at")
+
+
+@pytest.mark.microphone
+@pytest.mark.model
+def test_forgotten_while_it_is_spoken(tmp_path: Path, microphone: VirtualMicrophone) -> None:
+    """The words leave the page, and no row comes; the control is what is said after that."""
+    shell = shell_at(tmp_path, microphone)
+    shell.json("init")
+    with serving(shell, "--pause", "5000") as it, chromium(tmp_path / "profile") as browser:
+        page = browser.pages[0]
+        page.goto(it.link)
+        page.get_by_role("button", name="Listening").wait_for(timeout=PATIENCE_S * 1000)
+        spoken(page, microphone, PIZZA, "pizza")  # and nobody is silent for five seconds
+        assert "pizza" in page.inner_text("#live-words")
+        shell.json("forget", "--last", "--yes")
+        sync_api.expect(page.locator("#live-words")).to_have_text("")
+        page.get_by_role("button", name="Listening").wait_for()
+        assert "pizza" not in page.content()
+        assert shell.json("history") == []
+        time.sleep(7)  # until they are silent, whoever spoke is not heard at all
+        spoken(page, microphone, PIZZA, "pizza")
+        page.locator(".said .words").get_by_text("pizza").wait_for()  # five seconds later
+    assert len(shell.json("history")) == 1
