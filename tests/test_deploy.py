@@ -109,7 +109,7 @@ def test_all_is_read_only_but_what_is_named() -> None:
     # systemd.exec(5): a strict ProtectSystem leaves /home, /root and /run/user to ProtectHome.
     assert (settings_of["ProtectSystem"], settings_of["ProtectHome"]) == ("strict", "read-only")
     places = {it.removeprefix("-") for it in settings_of["ReadWritePaths"].split()}
-    assert places == {"%h/.local/share/anechoic", "%h/.local/state/anechoic", "%t/pulse"}
+    assert places == {"%h/.local/share/anechoic", "%h/.local/state/anechoic"}
 
 
 def test_it_starts_what_there_is_and_does_not_try_in_vain() -> None:
