@@ -5,7 +5,7 @@ which interactions, and by which command. Expects `session.acting` around it.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -13,6 +13,7 @@ from itertools import islice
 from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
+from keys.secret import Secret
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
 from pipeline.errors import NotFound
 from pipeline.model import Word
@@ -88,9 +89,10 @@ def rows(vault: Vault, which: Filter) -> Iterator[Row]:
         if vault.is_under_way(interaction):
             continue  # it is being spoken: there is nothing to list yet
         with _passed_over(vault, interaction):
-            meta = _meta(vault, interaction)
+            files = vault.artefacts(interaction)
+            meta = _meta(vault, interaction, files)
             if which.takes(meta):
-                yield _row(vault, interaction, meta)
+                yield _row_of(vault, interaction, files, meta)
 
 
 def _meant(vault: Vault, which: Filter) -> Iterator[InteractionId]:
@@ -139,7 +141,7 @@ def _finding(vault: Vault, words: Iterable[str]) -> Finding:
 def _verified(vault: Vault, finding: Finding) -> Iterator[Row]:
     for interaction in finding:
         with _passed_over(vault, interaction):
-            row = _row(vault, interaction, _meta(vault, interaction))
+            row = _row(vault, interaction)
             if finding.query.finds([term for word in row.words for term in terms(word.word)]):
                 yield row
 
@@ -147,7 +149,7 @@ def _verified(vault: Vault, finding: Finding) -> Iterator[Row]:
 def one(vault: Vault, interaction: InteractionId, command: str) -> Row:
     """Returns one row, logged as read; raises `Erased`, `NotFound`."""
     vault.words_slot(interaction)  # or it raises Erased
-    row = _row(vault, interaction, _meta(vault, interaction))
+    row = _row(vault, interaction)
     return _logged(vault, command, [row])[0]
 
 
@@ -158,7 +160,7 @@ def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> l
         if vault.is_under_way(interaction):
             continue
         with _passed_over(vault, interaction):
-            found.append(_row(vault, interaction, _meta(vault, interaction)))
+            found.append(_row(vault, interaction))
     return _logged(vault, command, found)
 
 
@@ -190,16 +192,31 @@ def _passed_over(vault: Vault, interaction: InteractionId) -> Iterator[None]:
         vault.unreadable.add(interaction)
 
 
-def _meta(vault: Vault, interaction: InteractionId) -> Meta:
-    return Meta.decode(vault.read(interaction, META))
+def _row(vault: Vault, interaction: InteractionId) -> Row:
+    files = vault.artefacts(interaction)
+    return _row_of(vault, interaction, files, _meta(vault, interaction, files))
 
 
-def _row(vault: Vault, interaction: InteractionId, meta: Meta) -> Row:
-    living = tuple(a for a in vault.artefacts(interaction) if vault.is_live(a))
+def _row_of(vault: Vault, interaction: InteractionId, files: Sequence[Artefact], meta: Meta) -> Row:
+    living = tuple(a for a in files if vault.is_live(a))
     if meta.truncated and TRANSCRIPT not in {artefact.kind for artefact in living}:
         return Row(interaction, meta, (), living)  # recovered, and not recognised yet
-    words = Transcript.decode(vault.read(interaction, TRANSCRIPT)).words
+    words = Transcript.decode(_content(vault, interaction, files, TRANSCRIPT)).words
     return Row(interaction, meta, words, living)
+
+
+def _meta(vault: Vault, interaction: InteractionId, files: Sequence[Artefact]) -> Meta:
+    return Meta.decode(_content(vault, interaction, files, META))
+
+
+def _content(
+    vault: Vault, interaction: InteractionId, files: Sequence[Artefact], kind: str
+) -> Secret:
+    """Returns what is sealed in the file of a kind, of files that were looked up once for all."""
+    for it in files:
+        if it.kind == kind:
+            return vault.open(it).read()
+    raise NotFound(f"interaction {interaction.hex()} has no {kind}")
 
 
 def _logged(vault: Vault, command: str, found: Iterable[Row]) -> list[Row]:

@@ -12,7 +12,6 @@ from itertools import islice
 from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import RECORD
-from pipeline.assistant.values import Action
 from pipeline.errors import NotFound, Refused
 from pipeline.history import Filter, being_spoken, matching, rows
 from pipeline.model import plain
@@ -83,6 +82,8 @@ def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
 
 def _records_with(vault: Vault, match: Sequence[str]) -> Iterator[InteractionId]:
     """Yields the records that hold all the words; what was kept is forgotten like anything else."""
+    from pipeline.assistant.values import Action  # with all that knows times said in words
+
     wanted = {plain(part) for word in match for part in word.split()} - {""}
     for owner in vault.owned(RECORD):
         with contextlib.suppress(Malformed, Tampered, NotFound):  # the audit tells of it

@@ -5,15 +5,16 @@ that ends in `*` stands for all that begin so. It errs on the side of too many: 
 sensitive goes sooner. It knows English only; other languages need words of the user's own.
 """
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.resources import files
 
 
 @cache
 def health() -> tuple[list[str], ...]:
     """Returns our own terms for health, each as its words."""
+    import tomllib  # these two take a while, and most commands judge nothing
+    from importlib.resources import files
+
     found = tomllib.loads((files("pipeline") / "health.toml").read_text())
     return tuple(plain(each) for group in found.values() for each in group)
 
