@@ -44,6 +44,19 @@ def place_of(name: str) -> Path | None:
     return Path(place).resolve() if kind == "file" and place else None
 
 
+def file_of(name: str, directory: Path, vault: VaultId) -> Path | None:
+    """Returns the file of an anchor, in `directory` unless it names a folder; None for a keyring.
+
+    Without it the anchor gives no share.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "keyring":
+        return None
+    if kind == "tpm":
+        return directory / f"{vault.hex()}.tpm"
+    return Path(rest or directory) / f"{vault.hex()}.share"
+
+
 def check_places(
     ways: tuple[tuple[str, ...], ...], copied: Sequence[Path], default: Path | None = None
 ) -> None:
@@ -83,7 +96,8 @@ def _absolute(name: str) -> str:
 
 def _anchor(name: str, disk: Disk, directory: Path, vault: VaultId) -> Anchor:
     kind, _, rest = name.partition(":")
-    if kind == "keyring":
+    path = file_of(name, directory, vault)
+    if path is None:
         from keys.anchor.keyring import KeyringAnchor
 
         return KeyringAnchor(vault)
@@ -91,11 +105,9 @@ def _anchor(name: str, disk: Disk, directory: Path, vault: VaultId) -> Anchor:
         from keys.anchor.chip import DEVICE
         from keys.anchor.tpm import TpmAnchor
 
-        return TpmAnchor(disk, directory / f"{vault.hex()}.tpm", vault, rest or DEVICE)
+        return TpmAnchor(disk, path, vault, rest or DEVICE)
     from keys.anchor.file import FileAnchor
 
-    if not rest:
-        return FileAnchor(disk, directory / f"{vault.hex()}.share", vault)
     # Receipts and ring states name the anchor; where it lies is nobody's business there.
     short = hashlib.sha256(rest.encode()).hexdigest()[:8]
-    return FileAnchor(disk, Path(rest) / f"{vault.hex()}.share", vault, f"file-{short}")
+    return FileAnchor(disk, path, vault, f"file-{short}" if rest else "file")

@@ -3,12 +3,15 @@
 Looks at a vault from outside and opens none, so that it helps most when one does not open.
 """
 
-import json
 from pathlib import Path
 
 from keys.anchor.medium import Medium, level_of, medium_of
+from keys.durable import RealDisk
+from keys.errors import KeysError
 from pipeline import machine, models, recovery
+from pipeline.anchors import file_of, parse_spec
 from pipeline.errors import NoModel
+from pipeline.identity import Identity, read_identity
 from pipeline.machine import BAD, OK, WARN, Finding
 from pipeline.terminal import count
 
@@ -65,15 +68,26 @@ def _vault(vault: Path) -> Finding:
 
 
 def _share(vault: Path, anchors: Path) -> Finding:
-    """Tells whether the anchor's file is there at all: without it a vault opens for nobody."""
+    """Tells whether the anchors' files are there at all: without them a vault opens for nobody."""
     identity = _identity(vault)
     if identity is None:
         return Finding("anchor file", OK, "none yet, as there is no vault")
-    share = anchors / f"{identity}.share"
-    if share.is_file():
-        return Finding("anchor file", OK, str(share))
-    remedy = "put the file back, or name its directory in ANECHOIC_ANCHOR_DIR"
-    return Finding("anchor file", BAD, f"{share} is missing: the vault opens for nobody", remedy)
+    ways = [
+        [path for name in way if (path := file_of(name, anchors, identity.id))]
+        for way in parse_spec(identity.anchor)
+    ]
+    missing = [path for way in ways for path in way if not path.is_file()]
+    if not missing:
+        found = ", ".join(str(path) for way in ways for path in way)
+        return Finding("anchor file", OK, found or "none is needed: the keyring has it")
+    opens = any(not set(way) & set(missing) for way in ways)
+    return Finding(
+        "anchor file",
+        WARN if opens else BAD,
+        f"{', '.join(map(str, missing))} is missing: the vault opens "
+        + ("by another way, and receipts wait for this one" if opens else "for nobody"),
+        "attach it, put the file back, or name its directory in ANECHOIC_ANCHOR_DIR",
+    )
 
 
 def _copies(vault: Path) -> Finding:
@@ -89,10 +103,10 @@ def _copies(vault: Path) -> Finding:
     return Finding("recovery copies", WARN, f"{', '.join(found)}: receipts wait for it", remedy)
 
 
-def _identity(vault: Path) -> str | None:
+def _identity(vault: Path) -> Identity | None:
     try:
-        return str(json.loads((vault / "vault.json").read_text())["vault"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_identity(vault, RealDisk())
+    except (KeysError, OSError):
         return None
 
 

@@ -16,7 +16,9 @@ from keys.durable import RealDisk
 from keys.errors import KeysError, Malformed, Tampered
 from keys.lock import locked
 from keys.log import Log
+from keys.mirror import MARK
 from pipeline import indexing, machine
+from pipeline.anchors import file_of, parse_spec
 from pipeline.doctor import TAG, is_tagged
 from pipeline.identity import read_identity
 from pipeline.indexstate import open_index
@@ -31,18 +33,31 @@ Never delete the folder: without it the vault opens for nobody.
 """
 _HALF = ".new"
 _PARTS = ("", "log", "live", "receipts", "ring")
+_WHOLE = {MARK, "log-keys"}
+"""What is written so in the vault's own folder, where somebody may keep files of theirs."""
 _COPIES_ON_WRITE = {"btrfs", "zfs", "bcachefs", "apfs"}
 _SLEEP = Path("/sys/power/state")
 
 
 def mend(vault: Path, anchors: Path, ask: AskPassphrase) -> Iterator[Finding]:
     """Puts right what can be, and yields what was done and what is left; makes no vault."""
-    yield from filter(None, map(_private, (vault, anchors)))
-    yield from _tagged(anchors)
     if exists(vault):
+        ours = (vault, anchors) if _is_ours(vault, anchors) else (vault,)
+        yield from filter(None, map(_private, ours))
+        yield from _tagged(anchors) if anchors in ours else ()
         yield from _settled("half-written files", lambda: _files(vault))
         yield from _settled("index", lambda: _index(vault, anchors, ask))
     yield from _left(vault)
+
+
+def _is_ours(vault: Path, anchors: Path) -> bool:
+    """Tells whether an anchor of this vault has its file there: else the folder is another's."""
+    with contextlib.suppress(KeysError, OSError):
+        it = read_identity(vault, RealDisk())
+        names = (name for way in parse_spec(it.anchor) for name in way)
+        paths = (file_of(name, anchors, it.id) for name in names)
+        return any(path and path.parent == anchors and path.exists() for path in paths)
+    return False
 
 
 def _settled(check: str, work: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -82,7 +97,7 @@ def _files(vault: Path) -> Iterator[Finding]:
             vault / part / name
             for part in _PARTS
             for name in disk.names(vault / part)
-            if name.endswith(_HALF)
+            if name.endswith(_HALF) and (part or name.removesuffix(_HALF) in _WHOLE)
         ]
         for half in halves:
             disk.delete(half)

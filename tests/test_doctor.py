@@ -67,6 +67,29 @@ def test_a_missing_anchor_is_bad(shell: Shell) -> None:
     assert shell("doctor").code == 1
 
 
+def test_a_second_way_that_is_not_here_is_a_warning(shell: Shell) -> None:
+    stick = shell.home / "stick"
+    shell.json("init", "--anchor", f"file|file:{stick}")
+    assert _of_vault(shell, "anchor file").state == OK
+    stick.rename(shell.home / "elsewhere")
+    finding = _of_vault(shell, "anchor file")
+    assert finding.state == WARN
+    assert "by another way" in finding.found
+    assert str(shell.anchors) not in finding.found
+    for share in shell.anchors.iterdir():
+        share.unlink()
+    assert _of_vault(shell, "anchor file").state == BAD
+
+
+def test_a_keyring_needs_no_file(shell: Shell) -> None:
+    shell.json("init")
+    (mark,) = shell.vault.glob("vault.json")
+    mark.write_text(mark.read_text().replace('"anchor": "file"', '"anchor": "keyring"'))
+    for share in shell.anchors.iterdir():
+        share.unlink()
+    assert _of_vault(shell, "anchor file").state == OK
+
+
 def test_an_anchor_inside_the_vault_is_bad(tmp_path: Path) -> None:
     inside = doctor.findings(tmp_path / "vault", tmp_path / "vault" / "anchors")
     assert _of(inside, "anchor apart").state == BAD

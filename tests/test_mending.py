@@ -78,6 +78,29 @@ def test_it_makes_no_vault(shell: Shell) -> None:
     assert list(shell.home.iterdir()) == []
 
 
+def test_folders_that_are_none_of_ours_stay_as_they_are(healthy: Shell, tmp_path: Path) -> None:
+    """A variable that names the wrong place: a backup program would leave such a folder out."""
+    documents, shared = tmp_path / "documents", tmp_path / "shared"
+    for folder in (documents, shared):
+        folder.mkdir(mode=0o755)
+        (folder / "thesis.txt").write_text("of somebody")
+    wide(healthy)
+    for vault in (shared, healthy.vault):
+        fixed = [it for it in mending.mend(vault, documents, bytearray) if it.state == "fixed"]
+        assert [it.check for it in fixed] == ["permissions"] * (vault == healthy.vault)
+    for folder in (documents, shared):
+        assert [it.name for it in folder.iterdir()] == ["thesis.txt"]
+        assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_of_somebody_in_the_vault_stays(healthy: Shell) -> None:
+    half_written(healthy)
+    theirs = healthy.vault / "my-notes.new"
+    theirs.write_text("precious")
+    assert "4 files" in fix(healthy)["half-written files"]
+    assert theirs.read_text() == "precious"
+
+
 def test_the_command_does_it_and_then_looks(healthy: Shell) -> None:
     wide(healthy)
     done = healthy("--json", "doctor", "--fix")

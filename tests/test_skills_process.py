@@ -256,6 +256,17 @@ def test_our_working_directory_is_no_place_to_import_from(
     assert str(tmp_path) not in json.loads(text_of(used("echo")))["path"]
 
 
+def test_nor_is_the_directory_in_which_we_were_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m` puts it first; a skill could read all that lies in it."""
+    (tmp_path / "documents").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "documents"))
+    assert str(tmp_path / "documents") in json.loads(text_of(used("echo")))["path"]  # control
+    monkeypatch.chdir(tmp_path / "documents")
+    assert str(tmp_path / "documents") not in json.loads(text_of(used("echo")))["path"]
+
+
 # What is kept from it
 
 

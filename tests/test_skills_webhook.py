@@ -183,6 +183,18 @@ def test_a_proxy_is_used_if_the_user_names_it_only(
     assert len(the_shop.seen) == 1
 
 
+def test_a_proxy_that_expects_tls_is_refused_before_a_word_is_sent(
+    the_shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with shop() as proxy:
+        there = proxy.url.removesuffix("/hook/7f3a").replace("http:", "https:")
+        row = f'[order]\nenabled = true\nurl = "{the_shop.url}"\nproxy = "{there}"\n'
+        configure(monkeypatch, tmp_path / "config", row)
+        with pytest.raises(Refused, match="a proxy is http://HOST:PORT"):
+            used("order", ORDER)
+        assert not proxy.seen + the_shop.seen
+
+
 # Over TLS
 
 

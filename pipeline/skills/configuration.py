@@ -22,7 +22,7 @@ from typing import Any
 from keys.model import KIND
 from pipeline import places
 from pipeline.errors import Refused
-from pipeline.skills.posting import CA, PROXY, TOKEN, checked
+from pipeline.skills.posting import CA, PROXY, TOKEN, checked, checked_proxy
 from pipeline.skills.webhook import URL
 
 FILE = "skills.toml"
@@ -84,8 +84,10 @@ def checked_table(name: str, table: Any) -> Configured:  # noqa: ANN401 - TOML o
 
 def _settings(name: str, table: Mapping[str, Any]) -> dict[str, str]:
     found = {key: _text(name, table, key) for key in _TEXTS if key in table}
-    for url in (found[key] for key in (URL, PROXY) if key in found):
-        checked(url)
+    if URL in found:
+        checked(found[URL])
+    if PROXY in found:
+        checked_proxy(found[PROXY])
     for key, setting in _FROM_FILES.items():
         if key in table:
             found[setting] = _read(Path(_text(name, table, key)), secret=setting == TOKEN)

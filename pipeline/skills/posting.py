@@ -82,6 +82,17 @@ def checked(url: str) -> SplitResult:
     return parts
 
 
+def checked_proxy(url: str) -> SplitResult:
+    """Returns the parts of a proxy's URL; raises `Refused` for one that TLS would have to lead to.
+
+    What is spoken in clear to a proxy that expects TLS is read by everybody on the way.
+    """
+    parts = checked(url)
+    if parts.scheme != "http":
+        raise Refused("a proxy is http://HOST:PORT; one that is spoken to by TLS cannot be used")
+    return parts
+
+
 def origin(url: str) -> str:
     """Returns where a URL leads, without its path, which may hold a secret."""
     parts = checked(url)
@@ -92,7 +103,7 @@ def _connection(parts: SplitResult, settings: Mapping[str, str]) -> tuple[HTTPCo
     """Returns the connection to be opened, and the target as the request line has it."""
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host, secure = str(parts.hostname), parts.scheme == "https"
-    through = checked(settings[PROXY]) if settings.get(PROXY) else None
+    through = checked_proxy(settings[PROXY]) if settings.get(PROXY) else None
     if through and not secure:
         there = HTTPConnection(str(through.hostname), through.port or 80, timeout=CONNECT_S)
         return there, f"{parts.scheme}://{parts.netloc}{target}"

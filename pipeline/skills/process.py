@@ -182,11 +182,13 @@ def _environment() -> dict[str, str]:
 def _paths(private: Sequence[Path]) -> list[str]:
     """Returns where it may import from: where we do, but no directory that something of ours is in.
 
-    Such as the working directory, which Python puts first when it runs a module.
+    Nor the working directory, which Python puts first when it runs a module: whoever starts us
+    there does not mean that a skill may read what lies in it.
     """
-    ours = [path.resolve() for path in private]
-    package = Path(pipeline.__file__).parent.parent
-    found = [Path(path).resolve() for path in sys.path if path] + [package.resolve()]
+    ours, here = [path.resolve() for path in private], Path.cwd()
+    package = Path(pipeline.__file__).parent.parent.resolve()
+    found = [it for it in (Path(path).resolve() for path in sys.path if path) if it != here]
+    found.append(package)
     return [str(it) for it in dict.fromkeys(found) if not any(p.is_relative_to(it) for p in ours)]
 
 
