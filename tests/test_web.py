@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from pipeline.retention import settings_of
 from pipeline.session import acting, now
 from pipeline.web import acts
 from pipeline.web.sound import part_of, peaks
-from tests.household import make, reopen, say, sealed_of, sound_of
+from tests.household import make, parts_of, reopen, say, sealed_of, sound_of
 from tests.web_client import Browser, in_house
 
 CANARY = "zanzibar xylophone"
@@ -217,6 +219,44 @@ def test_each_way_to_choose(tmp_path: Path, fields: dict[str, str], gone: set[in
     plan = browser.post("/plan", fields)
     named = set(re.findall(r'<li data-interaction="([0-9a-f]{32})"', plan.text))
     assert named == {ids[n] for n in gone}
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("day", "said", "is_meant"),
+    [
+        ("2026-03-29", "2026-03-29T21:30:00.000Z", True),  # 23:30 of a day of 23 hours
+        ("2026-03-29", "2026-03-29T22:30:00.000Z", False),  # 0:30 of the next
+        ("2026-10-25", "2026-10-25T22:30:00.000Z", True),  # 23:30 of a day of 25 hours
+        ("2026-10-25", "2026-10-25T23:30:00.000Z", False),
+    ],
+)
+def test_a_day_is_as_long_as_the_clocks_say(
+    tmp_path: Path, day: str, said: str, *, is_meant: bool
+) -> None:
+    with acting(vault := make(tmp_path)):
+        id_ = write.create(vault, parts_of("hello", said)).hex()
+    browser = in_house(tmp_path)
+    plan = browser.post("/plan", {"way": "time", "since": day, "until": day})
+    assert (plan.status, id_ in plan.text) == ((200, True) if is_meant else (404, False))
+    assert shown_in(browser.get(f"/?since={day}&until={day}").text) == [id_] * is_meant
+
+
+@pytest.mark.parametrize("until", ["9999-12-31", "9999-12-31T23:59:59", "0001-01-01", "12-31"])
+def test_no_day_is_beyond_what_can_be_reckoned(tmp_path: Path, until: str) -> None:
+    browser, _ = house(tmp_path, "hello")
+    assert browser.get(f"/?until={until}").status in {200, 400}
+    plan = browser.post("/plan", {"way": "time", "since": "2027-01-01", "until": until})
+    assert plan.status in {400, 404}
 
 
 def test_only_the_sound_can_go(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import binascii
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -19,12 +18,12 @@ from pipeline.forgetting import Proposal, carry_out, propose
 from pipeline.history import Filter
 from pipeline.keep import Keepable
 from pipeline.plan import interactions_of
-from pipeline.select import Selection, parse_time
+from pipeline.select import Selection
 from pipeline.session import now
 from pipeline.vault import Vault
 from pipeline.web import acts
 from pipeline.web.asked import Asked
-from pipeline.web.looking import Answer, Names, Shown
+from pipeline.web.looking import Answer, Names, Shown, span
 
 _RECEIPTS = 25
 _MOST_ROWS = 200
@@ -174,11 +173,7 @@ def _filter(vault: Vault, asked: Asked, names: Names, way: str) -> Filter:
     since, until = asked.one("since"), asked.one("until")
     if not since and not until:
         raise Refused("name a day: from when, until when, or both")
-    end = parse_time(until) if until else None
-    is_day = end is not None and len(until) == len("2026-01-31")
-    return Filter(
-        parse_time(since) if since else None, end + timedelta(days=1) if end and is_day else end
-    )
+    return Filter(*span(since, until))
 
 
 def _given(text: str, what: str) -> tuple[str]:

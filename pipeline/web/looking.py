@@ -1,10 +1,11 @@
 """The pages to look at: timeline, search, one interaction, its sound, and what still lives."""
 
+import contextlib
 import hmac
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 from starlette.responses import JSONResponse, Response
@@ -63,7 +64,8 @@ def timeline(vault: Vault, asked: Asked, names: Names) -> Answer:
     census = index.census(vault)
     profile = names.profile(asked.query.get("profile", ""), census.profiles)
     since, until = asked.query.get("since", ""), asked.query.get("until", "")
-    which = Which(_us(since), _us(until, days_on=1), profile, _slot(asked.query.get("older", "")))
+    start, end = span(since, until)
+    which = Which(_us(start), _us(end), profile, _slot(asked.query.get("older", "")))
     found = acts.timeline(vault, which)
     chosen = {"profile": asked.query.get("profile", ""), "since": since, "until": until}
     values = {
@@ -163,5 +165,20 @@ def _slot(text: str) -> int | None:
     raise Refused("expected the number of a page, and found something else")
 
 
-def _us(text: str, *, days_on: int = 0) -> int | None:
-    return index.us_of(parse_time(text) + timedelta(days=days_on)) if text else None
+def span(since: str, until: str) -> tuple[datetime | None, datetime | None]:
+    """Returns from when and until when is meant; the last day is included, however long it is."""
+    return (parse_time(since) if since else None), (_through(until) if until else None)
+
+
+def _through(text: str) -> datetime:
+    """Adds the day before the zone, which is another one after a change of the clocks."""
+    with contextlib.suppress(ValueError):  # as of what is a time, or neither
+        day = date.fromisoformat(text.strip())
+        if day == date.max:
+            raise Refused("expected a day before the last one that there is: found that one")
+        return parse_time((day + timedelta(days=1)).isoformat())
+    return parse_time(text)
+
+
+def _us(at: datetime | None) -> int | None:
+    return None if at is None else index.us_of(at)
