@@ -10,8 +10,9 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from keys.attested import Trust
-from keys.entry import Noted
+from keys.entry import Noted, parse_line
 from keys.errors import Erased, Malformed, NoSuchSlot
+from keys.logsearch import lines_with
 from keys.model import ID_SIZE, InteractionId, Slot
 from keys.outcome import Outcome, verify_files
 from keys.receipt import PENDING, parse_receipt
@@ -98,15 +99,23 @@ def left(vault: Vault, limit: int) -> list[Left]:
     """Returns what has left of those interactions that live, the last disclosed first."""
     found = list[Left]()
     seen = set[InteractionId]()
-    for _, entry in vault.log.scan_back():
+    for owner in _disclosing(vault):
         if len(found) == limit:
             break
-        if isinstance(entry, Noted) and entry.act == "disclose":
-            owner = entry.interactions[0]
-            if owner not in seen and (given := _disclosed(vault, owner)):
-                found.append(Left(owner, given))
-            seen.add(owner)
+        if owner not in seen and (given := _disclosed(vault, owner)):
+            found.append(Left(owner, given))
+        seen.add(owner)
     return found
+
+
+def _disclosing(vault: Vault) -> Iterator[InteractionId]:
+    """Yields of whom something left, the last first, without parsing the rest of the log."""
+    entries = vault.directory / "log" / "entries"
+    end = vault.disk.size(entries) or 0
+    for line in lines_with(vault.disk, entries, end, [b" disclose "]):
+        _, entry = parse_line(line, vault.id)
+        if isinstance(entry, Noted) and entry.act == "disclose":
+            yield entry.interactions[0]
 
 
 def _disclosed(vault: Vault, owner: InteractionId) -> tuple[Disclosure, ...]:

@@ -5,7 +5,6 @@ it; that no request is logged anywhere; and that a worker which is relieved answ
 and nothing more. Refuses an address that is none. Change here how the server is set up.
 """
 
-import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -14,11 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 from urllib.parse import urlsplit
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from pipeline.cli_terms import WEB
 from pipeline.errors import Refused
@@ -26,6 +23,7 @@ from pipeline.glimpse import Place
 from pipeline.vault import Vault
 from pipeline.web.guard import Guard, Secrets
 from pipeline.web.house import House
+from pipeline.web.line import Line
 from pipeline.web.pages import application
 
 _BACKLOG = 64
@@ -33,8 +31,7 @@ _DRAIN_S = 20
 """An erasure that is being answered is not cut off by the relief that it leads to."""
 _LAST_S = 0.3
 _HEADER_LIMIT = 32 * 1024
-_HEADER_S = 10.0
-_AT_ONCE = 64
+_HTTP = 80
 SILENT = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 
 
@@ -49,7 +46,7 @@ class Door:
     @property
     def link(self) -> str:
         """The link that lets one browser in, once. What follows # is sent to nobody."""
-        name = next((it for it in sorted(self.names) if it[0].isdigit()), min(self.names))
+        name = min(self.names, key=_likelihood)
         return f"http://{name}/enter#{self.known.ticket}"
 
     @contextlib.contextmanager
@@ -65,7 +62,7 @@ class Door:
         """
         told = lambda: tell(f"the page, for one more browser: {self.link}")  # noqa: E731
         house = House(open_vault, told, place)
-        app = Guard(application(house, self.known), self.known, self.names)
+        app = Guard(application(house, self.known), self.known, self.names, told)
         with _silenced():
             server, failed = uvicorn.Server(_configured(app)), threading.Event()
             serving = threading.Thread(target=_serve, args=(server, self.listening, failed))
@@ -86,37 +83,12 @@ def _configured(app: Guard) -> uvicorn.Config:
         server_header=False,
         lifespan="off",
         loop="asyncio",
-        http=_Patient,
+        http=Line,
         ws="none",
-        limit_concurrency=_AT_ONCE,
+        backlog=_BACKLOG,  # so many are accepted in one go, before any of them can be turned away
         h11_max_incomplete_event_size=_HEADER_LIMIT,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-
-
-class _Patient(H11Protocol):
-    """Ends a connection on which no whole request arrives: uvicorn itself would wait for ever."""
-
-    _limit: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._limit = self.loop.call_later(_HEADER_S, transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
-        is_at_work = cycle is not None and not cycle.response_complete
-        if is_at_work and self._limit:
-            self._limit.cancel()
-            self._limit = None
-        elif not is_at_work and self._limit is None:
-            self._limit = self.loop.call_later(_HEADER_S, self.transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._limit:
-            self._limit.cancel()
 
 
 @contextlib.contextmanager
@@ -169,13 +141,28 @@ def warning(it: Door) -> str:
 
 
 def _names(host: str, listening: socket.socket) -> frozenset[str]:
-    """Returns what may stand in `Host`: the name that was given, and those of this machine."""
+    """Returns what may stand in `Host`: the name that was given, and those of this machine.
+
+    In lower case, as browsers say them, and without a port where they leave it out.
+    """
     bind, port = listening.getsockname()[:2]
     address = ipaddress.ip_address(str(bind).partition("%")[0])
     hosts = {host, str(bind)} | ({"localhost"} if address.is_loopback else set())
     if address.is_unspecified:
-        hosts = {"localhost", "127.0.0.1", socket.gethostname(), *_addresses()}
-    return frozenset(f"[{it}]:{port}" if ":" in it else f"{it}:{port}" for it in hosts)
+        loopback = "::1" if address.version == 6 else "127.0.0.1"
+        hosts = {"localhost", loopback, socket.gethostname(), *_addresses()}
+    bare = {f"[{it}]" if ":" in it else it.lower() for it in hosts}
+    return frozenset(f"{it}:{port}" for it in bare) | (bare if port == _HTTP else frozenset())
+
+
+def _likelihood(name: str) -> tuple[bool, bool, str]:
+    """Orders names by how likely a browser on this machine reaches us by them."""
+    try:
+        host = urlsplit(f"//{name}").hostname or ""
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:  # no address: a container's name means nothing outside of it
+        return True, name.partition(":")[0] != "localhost", name
+    return False, not address.is_loopback, name
 
 
 def _addresses() -> set[str]:

@@ -8,10 +8,11 @@ sends on what was spoken. Content-free itself: it looks at headers alone.
 
 import hmac
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from multiprocessing import Value
 from typing import Any
 
@@ -19,12 +20,14 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "anechoic"
 CSRF_HEADER, CSRF_FIELD = "x-anechoic-csrf", "csrf"
-OPEN_PATHS = ("/enter", "/static/")
+ENTER = "/enter"
+OPEN_PATHS = (ENTER, "/static/")
 """What is there for everybody: the door, and files in which nothing of a vault is."""
 CALENDAR = "/calendar/"
 """What is behind it lets in whoever knows the rest of the address, for programs have no cookie."""
+GOOD_S = 600.0
+"""So long is a link good, in seconds: what shows it (a journal, a scroll-back) keeps it for ever."""
 _SAFE_METHODS = {"GET", "HEAD"}
 _OURS = {"none", "same-origin"}
 """Who asks, by the browser's word: the user, or a page of ours. Another port is another site."""
@@ -59,11 +62,13 @@ HEADERS = {
 class Secrets:
     """What lets people in; made before any worker, and shared by all of them.
 
-    Each link is good once: the number of the next one is in memory that the workers share.
+    Each link is good once, and for `GOOD_S`: the number of the present one, and when it was made by
+    the monotonic clock, are in memory that the workers share.
     """
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     used: Any = field(default_factory=lambda: Value("L", 0))
+    made_s: Any = field(default_factory=lambda: Value("d", time.monotonic()))
 
     @property
     def cookie(self) -> str:
@@ -83,9 +88,26 @@ class Secrets:
     def take(self, ticket: str) -> bool:
         """Tells whether a ticket is the one that is good now; from then on it is not."""
         with self.used.get_lock():
-            is_good = is_same(ticket, self.ticket)
-            self.used.value += is_good
+            is_good = is_same(ticket, self.ticket) and not self._is_old
+            if is_good:
+                self._make_next()
             return is_good
+
+    def renew(self) -> bool:
+        """Makes the next link where the present one is too old; tells whether it was."""
+        with self.used.get_lock():
+            is_old = self._is_old
+            if is_old:
+                self._make_next()
+            return is_old
+
+    @property
+    def _is_old(self) -> bool:
+        return bool(time.monotonic() - self.made_s.value > GOOD_S)
+
+    def _make_next(self) -> None:
+        self.used.value += 1
+        self.made_s.value = time.monotonic()
 
     def _derive(self, what: str) -> str:
         return hmac.new(self.key, what.encode(), sha256).hexdigest()
@@ -96,11 +118,26 @@ def is_same(shown: str, secret: str) -> bool:
     return hmac.compare_digest(shown.encode(errors="replace"), secret.encode())
 
 
-class Guard:
-    """Wraps the page: refuses what may not come in, and dresses every answer."""
+def cookie_name(host: str) -> str:
+    """Returns what the cookie is called under a name of ours: cookies know no ports, it does."""
+    return f"anechoic-{host.rpartition(':')[2] if _has_port(host) else 80}"
 
-    def __init__(self, app: ASGIApp, known: Secrets, names: frozenset[str]) -> None:
-        self._app, self._known, self._names = app, known, names
+
+def _has_port(host: str) -> bool:
+    return ":" in host and not host.endswith("]")
+
+
+class Guard:
+    """Wraps the page: refuses what may not come in, and dresses every answer.
+
+    `tell` is called when somebody wants to come in and the link that was shown is too old: there is
+    a next one then.
+    """
+
+    def __init__(
+        self, app: ASGIApp, known: Secrets, names: frozenset[str], tell: Callable[[], None]
+    ) -> None:
+        self._app, self._known, self._names, self._tell = app, known, names, tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -110,15 +147,18 @@ class Guard:
         await (answer or self._app)(scope, receive, _dressed(send))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        if headers.get("host", "") not in self._names:
+        if headers.get("host", "").lower() not in self._names:
             return _no(421, "this server does not go by that name")
         if scope["method"] not in _SAFE_METHODS and not self._is_ours(headers):
             return _no(403, "that was asked for from another site")
         if scope["path"].startswith(OPEN_PATHS):
+            if scope["path"] == ENTER:
+                self._renew()
             return None
         if headers.get("sec-fetch-site", "none") not in _OURS:
             return _no(403, "that was asked for from another site")
         if not (scope["path"].startswith(CALENDAR) or self._has_cookie(headers)):
+            self._renew()
             return _no(401, "open the link that “anechoic serve” shows in its terminal")
         return None
 
@@ -129,11 +169,14 @@ class Guard:
         return is_from_here and origin in {f"http://{name}" for name in self._names}
 
     def _has_cookie(self, headers: Headers) -> bool:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return found is not None and is_same(found.value, self._known.cookie)
+        """Tells whether ours is among the cookies, whatever other programs' look like."""
+        name = cookie_name(headers.get("host", ""))
+        shown = [it.strip().partition("=") for it in headers.get("cookie", "").split(";")]
+        return any(is_same(value, self._known.cookie) for key, _, value in shown if key == name)
+
+    def _renew(self) -> None:
+        if self._known.renew():
+            self._tell()
 
 
 def _no(status: int, why: str) -> Response:

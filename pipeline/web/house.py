@@ -45,7 +45,7 @@ class Memory:
 
     def propose(self, it: Proposal) -> None:
         """Remembers a proposal until it is taken, or some others were made since."""
-        self.proposals[it.plan.id.hex()] = replace(it, rows=(), keepable=())
+        self.proposals[it.plan.id.hex()] = replace(it, rows=(), keepable=(), records=())
         while len(self.proposals) > _MOST_PROPOSALS:
             self.proposals.popitem(last=False)
 

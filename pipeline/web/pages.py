@@ -31,7 +31,7 @@ from pipeline.errors import NotFound, PipelineError, Refused, defect
 from pipeline.vault import Vault
 from pipeline.web import calendar, erasing, holding, looking
 from pipeline.web.asked import PART_HEADER, Asked, TooMuch, read
-from pipeline.web.guard import CALENDAR, COOKIE, Secrets, is_same
+from pipeline.web.guard import CALENDAR, ENTER, Secrets, cookie_name, is_same
 from pipeline.web.house import House
 from pipeline.web.looking import Answer, Names, Shown
 from pipeline.web.views import templates
@@ -97,8 +97,8 @@ def application(house: House, known: Secrets) -> Starlette:
     return Starlette(
         routes=[
             Route("/static/{name}", it.static, methods=["GET"]),
-            Route("/enter", it.door, methods=["GET"]),
-            Route("/enter", it.enter, methods=["POST"]),
+            Route(ENTER, it.door, methods=["GET"]),
+            Route(ENTER, it.enter, methods=["POST"]),
             Route("/events", it.events, methods=["GET"]),
             Route("/microphone", it.microphone, methods=["POST"]),
             *(Route(path, it.apart(page), methods=[how]) for path, (page, how) in apart.items()),
@@ -181,10 +181,11 @@ class _Pages:
         except (TooMuch, ClientDisconnect):
             ticket = ""
         if not self._known.take(ticket):
-            return JSONResponse({"problem": "this link is used up"}, 403)
+            return JSONResponse({"problem": "this link is used up or too old"}, 403)
         self._house.on_enter()
         answer = Response(status_code=204)
-        answer.set_cookie(COOKIE, self._known.cookie, httponly=True, samesite="strict")
+        name = cookie_name(request.headers.get("host", ""))
+        answer.set_cookie(name, self._known.cookie, httponly=True, samesite="strict")
         return answer
 
     async def microphone(self, request: Request) -> Response:

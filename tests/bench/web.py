@@ -131,6 +131,7 @@ def pages(base: Path) -> None:
         it.patiently("/")
         csrf = re.findall(r'name="csrf" content="(\w+)"', it.ask("GET", "/")[0])[0]
         one = re.findall(r"/interactions/[0-9a-f]{32}", it.ask("GET", "/?until=2026-01-02")[0])[0]
+        newest = re.findall(r"/interactions/([0-9a-f]{32})", it.ask("GET", "/")[0])[1]
         path = "/"
         for page in range(1, 4):
             print(f"timeline, page {page}              {it.timed_ms('GET', path)} ms", flush=True)
@@ -142,10 +143,13 @@ def pages(base: Path) -> None:
             ("forget                     ", "/forget"),
             ("agenda                     ", "/agenda"),
             ("what is held               ", "/held"),
+            ("settings                   ", "/settings"),
+            ("skills                     ", "/skills"),
         ):
             print(f"{name}       {it.timed_ms('GET', path)} ms", flush=True)
         for name, path, fields in (
             ("search                     ", "/search", {"words": "the"}),
+            ("what came since            ", "/newer", {"seen": newest}),
             ("the plan of one            ", "/plan", {"way": "time", "until": "2026-01-01T00:01Z"}),
         ):
             more = {**fields, "csrf": csrf}

@@ -6,7 +6,7 @@ history.replaceState(null, "", "/enter");
 async function enter() {
   const answer = await fetch("/enter", { method: "POST", body: new URLSearchParams({ ticket }), cache: "no-store" });
   if (answer.ok) location.replace("/");
-  else told.textContent = "This link has been used already. The terminal in which “anechoic serve” runs shows the next one.";
+  else told.textContent = "This link has been used already, or is too old. The terminal in which “anechoic serve” runs shows the next one.";
 }
 
 if (ticket) enter().catch(() => { told.textContent = "There is no answer. Is “anechoic serve” still running?"; });
