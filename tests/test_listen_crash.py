@@ -171,7 +171,7 @@ def test_no_crash_loses_more_than_the_segment_under_way(house: House) -> None:
 def test_no_crash_of_settling_loses_a_recording(house: House) -> None:
     """Settling is stopped too, after which somebody settles again."""
     states = 0
-    for moment, least in some_of(moments_with_least(house), 19):
+    for moment, least in some_of(moments_with_least(house), 7):
         crashes = Crashes(house.base, judge_recording(house, least), most=2)
         crashes.check([moment], deep=1)
         states += crashes.states

@@ -668,7 +668,7 @@ def test_no_crash_of_settling_what_falls_due_leaves_anything_half(falling: Due) 
     disk = falling.home.vault.disk._disk
     act = lambda: retention.enforce(falling.home.vault, falling.home.time)  # noqa: E731
     crashes = Crashes(falling.base, falling.judge, most=2)
-    crashes.check(some_of(moments_of(disk, act), 29), deep=1)  # type: ignore[arg-type]
+    crashes.check(some_of(moments_of(disk, act), 15), deep=1)  # type: ignore[arg-type]
     print(f"enforce, settle stopped too: {crashes.states} states")
     assert crashes.states > 100
 

@@ -22,8 +22,8 @@ def either(part: T, whole: T) -> T:
 def some_of(moments: Sequence[T], every: int, last: int = 0) -> list[T]:
     """Returns each `every`-th moment of an act and its `last` ones; or all of them.
 
-    An act repeats a few operations with three moments each, so that with an odd step that is no
-    multiple of three each operation has its turn before, within and after it.
+    After an operation and before the next the disk is the same: with a step of two each state
+    between operations is among them, and some within an operation are not.
     """
     step, end = either(every, 1), len(moments) - last
     return [moment for n, moment in enumerate(moments) if n % step == 0 or n >= end]
