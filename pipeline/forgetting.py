@@ -13,7 +13,7 @@ from keys.model import InteractionId
 from pipeline import history, keep, kept
 from pipeline.artefact import RECORD
 from pipeline.erase import Clock, Erasure, erase
-from pipeline.keep import Keepable
+from pipeline.keep import Keepable, Kept
 from pipeline.plan import Plan, make_plan, plan_ids
 from pipeline.select import Selection, select, unknown_yet
 from pipeline.skills.asking import ask_to_erase
@@ -28,6 +28,8 @@ class Proposal:
     rows: tuple[history.Row, ...]
     keepable: tuple[Keepable, ...]
     only_audio: bool
+    records: tuple[Kept, ...]
+    """What had been kept, and would go."""
     remark: str
     """Of what is being spoken just now, where nobody can tell yet whether it is meant."""
 
@@ -47,8 +49,9 @@ def propose(
     plan = _planned(vault, select(vault, selection), at, only_audio=only_audio)
     ids = _interactions(vault, plan)
     rows = tuple(history.some(vault, ids, "plan")) if show else ()
+    records = tuple(_records(vault, plan)) if show else ()
     found = () if only_audio else tuple(keep.keepable(vault, ids))
-    return Proposal(plan, rows, found, only_audio, unknown_yet(vault, selection))
+    return Proposal(plan, rows, found, only_audio, records, unknown_yet(vault, selection))
 
 
 def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[str] = ()) -> Erasure:
@@ -65,6 +68,14 @@ def carry_out(vault: Vault, proposal: Proposal, clock: Clock, names: Sequence[st
     plan = _planned(vault, ids, proposal.plan.requested_at, only_audio=only_audio)
     said = keep.seal_records(vault, wanted)
     return erase(vault, replace(plan, kept=said), clock, ask_to_erase)
+
+
+def _records(vault: Vault, plan: Plan) -> list[Kept]:
+    """Returns the records of a plan, logged as read."""
+    owners = set(vault.owned(RECORD))
+    found = list(keep.records(vault, (it for it in plan_ids(plan) if it in owners)))
+    vault.note_read("plan", [it.owner for it in found])
+    return found
 
 
 def _interactions(vault: Vault, plan: Plan) -> list[InteractionId]:

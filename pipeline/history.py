@@ -23,8 +23,6 @@ from pipeline.search import Finding
 from pipeline.tree import Node, tree_of
 from pipeline.vault import Artefact, Vault
 
-_READS_A_LINE = 64
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Row:
@@ -221,7 +219,5 @@ def _content(
 
 def _logged(vault: Vault, command: str, found: Iterable[Row]) -> list[Row]:
     result = list(found)
-    ids = [row.interaction for row in result]
-    for start in range(0, len(ids), _READS_A_LINE):
-        vault.note_read(command, ids[start : start + _READS_A_LINE])
+    vault.note_read(command, [row.interaction for row in result])
     return result

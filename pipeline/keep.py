@@ -5,15 +5,17 @@ time and label). Nothing is kept that was not named. Whoever erases calls `seal_
 under the same lock; a crash between leaves the record beside its source, which counts once.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from keys.errors import StateUnknown
+from keys.errors import Erased, Malformed, StateUnknown, Tampered
 from keys.model import ArtefactId, InteractionId
 from pipeline import write
 from pipeline.artefact import ACTION, FIRED, RECORD
 from pipeline.assistant.values import MISSED, RANG, Action, Fired, describe, minimal
 from pipeline.errors import NotFound
+from pipeline.query import Query, terms
 from pipeline.vault import Vault
 
 _PREFIX_MIN = 4
@@ -51,6 +53,31 @@ def _as_it_is(action: Action, id_: ArtefactId, fired: Iterable[Fired]) -> Action
     if last is None:
         return action
     return replace(action, last=last.due, state="" if last.how in {RANG, MISSED} else last.how)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kept:
+    """A record as its user knows it; its repr does not show what it is."""
+
+    owner: InteractionId
+    action: Action
+
+    @property
+    def what(self) -> str:
+        """Says it in words."""
+        return describe(self.action)
+
+    def is_found(self, query: Query) -> bool:
+        """Tells whether a query finds it: in what it is called, the list it is on, or for whom."""
+        it, end = self.action, [""]  # between two of these no phrase goes on
+        return query.finds([*terms(it.label), *end, *terms(it.list), *end, *terms(it.recipient)])
+
+
+def records(vault: Vault, owners: Iterable[InteractionId]) -> Iterator[Kept]:
+    """Yields the records that can be read; the audit tells of others."""
+    for owner in owners:
+        with contextlib.suppress(Erased, Malformed, Tampered, NotFound):
+            yield Kept(owner, Action.decode(vault.read(owner, RECORD)))
 
 
 def chosen(found: Sequence[Keepable], names: Sequence[str]) -> list[Keepable]:

@@ -35,6 +35,8 @@ def plan(it: Terminal, found: Proposal) -> None:
     for row in found.rows:
         head = f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)} "
         it.say_item(head, safe(row.text))
+    for record in found.records:
+        it.say_item(f"  {record.owner.hex()[:_SHORT]}  kept:", safe(record.what))
     for kept in found.keepable:
         it.say_item(f"[cyan]can be kept:[/] {safe(kept.what)},", f"with --keep {kept.name}")
     for gone in todo.disclosed:
@@ -72,6 +74,7 @@ def dry_run(it: Terminal, found: Proposal) -> None:
                 "dry_run": True,
                 "erased": [row.hex() for row in plan_ids(found.plan)],
                 "kept": [],
+                "records": [{"record": row.owner.hex(), "what": row.what} for row in found.records],
                 "keepable": [_keepable_document(kept) for kept in found.keepable],
                 "disclosed": list(found.plan.disclosed),
                 "files": sum(found.kinds.values()),

@@ -3,18 +3,16 @@
 Reads what it must (meta for times, transcripts for words) and hands out ids only.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from keys.errors import Malformed, Tampered
 from keys.model import InteractionId
 from pipeline.artefact import RECORD
 from pipeline.errors import NotFound, Refused
 from pipeline.history import Filter, being_spoken, matching, rows
-from pipeline.model import plain
+from pipeline.query import parse
 from pipeline.vault import Vault
 
 NO_FILTER = Filter()
@@ -81,16 +79,11 @@ def _found(vault: Vault, selection: Selection) -> Sequence[InteractionId]:
 
 
 def _records_with(vault: Vault, match: Sequence[str]) -> Iterator[InteractionId]:
-    """Yields the records that hold all the words; what was kept is forgotten like anything else."""
-    from pipeline.assistant.values import Action  # with all that knows times said in words
+    """Yields the records that hold what is asked for; what was kept is forgotten like the rest."""
+    from pipeline import keep  # with all that knows times said in words
 
-    wanted = {plain(part) for word in match for part in word.split()} - {""}
-    for owner in vault.owned(RECORD):
-        with contextlib.suppress(Malformed, Tampered, NotFound):  # the audit tells of it
-            kept = Action.decode(vault.read(owner, RECORD))
-            said = f"{kept.label} {kept.list} {kept.recipient}".split()
-            if wanted and wanted <= set(map(plain, said)):
-                yield owner
+    query = parse(" ".join(match))
+    return (it.owner for it in keep.records(vault, vault.owned(RECORD)) if it.is_found(query))
 
 
 def parse_time(text: str) -> datetime:

@@ -24,6 +24,8 @@ from pipeline.artefact import AUDIO, RECORD
 from pipeline.errors import NotFound
 from pipeline.lineage import OWN, is_owned
 
+_READS_A_LINE = 64
+"""So many interactions at most are named by one entry of the log."""
 _BUCKET_DIGITS = 3
 _PREFIX_MIN = 4
 
@@ -89,7 +91,11 @@ class Vault:
 
     def note_read(self, command: str, interactions: Sequence[InteractionId]) -> None:
         """Logs that the content of interactions was shown by a command, with the day."""
-        self.log.append([Noted("read", command, tuple(interactions), self.clock()[:10])])
+        ids, day = tuple(interactions), self.clock()[:10]
+        starts = range(0, len(ids), _READS_A_LINE)
+        lines = [Noted("read", command, ids[at : at + _READS_A_LINE], day) for at in starts]
+        if lines:
+            self.log.append(lines)
 
     def note(self, act: str, how: str, interactions: Sequence[InteractionId]) -> int:
         """Logs an act on interactions, such as a discard; returns the index of the entry."""

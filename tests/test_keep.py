@@ -9,7 +9,7 @@ from keys.model import InteractionId
 from keys.receipt import verify
 from pipeline import forgetting, keep, write
 from pipeline.artefact import ACTION, FIRED, RECORD
-from pipeline.assistant.values import ALARM, MESSAGE, Action, Fired
+from pipeline.assistant.values import ALARM, ITEM, MESSAGE, Action, Fired
 from pipeline.audit import audit
 from pipeline.errors import NotFound
 from pipeline.select import Selection, select
@@ -182,6 +182,48 @@ def _id(vault: Vault, said: InteractionId, what: str, digits: int = 8) -> str:
     with acting(vault, clock):
         (found,) = [it for it in keep.keepable(vault, [said]) if it.kind == what]
     return found.artefact.hex()[:digits]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_found"),
+    [
+        ("milk", True),
+        ("BREAD milk", True),
+        ("butt*", True),
+        ('"butter milk"', True),
+        ('"milk bread"', False),
+        ('"milk shopping"', False),  # no phrase goes on in another field
+        ("butt", False),
+    ],
+)
+def test_words_mean_for_a_record_what_they_mean_for_a_transcript(
+    vault: Vault, words: str, is_found: bool
+) -> None:
+    said = act(vault, Action(ITEM, label="bread and butter milk", list="shopping"))
+    forget(vault, said, _id(vault, said, ITEM))
+    with acting(vault, clock):
+        (owner,) = vault.owned(RECORD)
+        if is_found:
+            assert select(vault, Selection(match=(words,))) == [owner]
+        else:
+            with pytest.raises(NotFound):
+                select(vault, Selection(match=(words,)))
+
+
+def test_the_plan_says_which_record_goes_and_the_log_that_it_was_read(vault: Vault) -> None:
+    said = act(vault, ALARM_AT_SEVEN)
+    forget(vault, said, _id(vault, said, ALARM))
+    with acting(vault, clock):
+        (owner,) = vault.owned(RECORD)
+        found = forgetting.propose(vault, Selection(match=("hospital",)), NOON)
+        (record,) = found.records
+        assert (record.owner, record.what) == (owner, keep.describe(ALARM_AT_SEVEN))
+        assert "hospital" not in repr(found).lower()
+        _, entry = next(vault.log.scan_back())
+        assert (entry.act, entry.how, entry.interactions) == ("read", "plan", (owner,))
+        assert (
+            forgetting.propose(vault, Selection(ids=(owner.hex(),)), NOON, show=False).records == ()
+        )
 
 
 def test_words_reach_what_was_kept_as_well(vault: Vault) -> None:

@@ -31,7 +31,6 @@ from pipeline.vault import Vault
 
 DONE = 0
 _SHORT = 8
-_READS_A_LINE = 64
 _PROMPT = "[bold]say[/]:"
 
 
@@ -69,7 +68,7 @@ def agenda(options: Namespace) -> int:
             _write_calendar(vault, entries, options.ics)
         else:
             entries = sorted((e for e in entries if e.is_current(here_and_now())), key=_order)
-            _note_reads(vault, entries)
+            vault.note_read("agenda", list(dict.fromkeys(it.owner for it in entries)))
     if options.ics:
         it.say("[yellow]readable by anyone; forget cannot reach this file: delete it yourself[/]")
         _show_written(it, options.ics, in_calendar(entries))
@@ -116,12 +115,6 @@ def _write_calendar(vault: Vault, entries: list[Entry], target: Path) -> None:
             vault.note("disclose", "plain-export", [owner])  # of each: a second id is a reference
         file.truncate()
         file.write(ics(entries, datetime.now(UTC)))
-
-
-def _note_reads(vault: Vault, entries: list[Entry]) -> None:
-    owners = list(dict.fromkeys(it.owner for it in entries))
-    for start in range(0, len(owners), _READS_A_LINE):
-        vault.note_read("agenda", owners[start : start + _READS_A_LINE])
 
 
 def _order(it: Entry) -> tuple[str, float]:

@@ -46,7 +46,7 @@ def said_back(found: Proposal, now: datetime) -> str:
     interactions = f"{count(len(found.rows), 'interaction')}{_times(found, now)}"
     records, files = found.kinds[RECORD], sum(found.kinds.values())
     what = [interactions] * bool(found.rows) + [count(records, "record")] * bool(records)
-    does = [it.what for it in found.keepable]
+    does = [it.what for it in found.records] + [it.what for it in found.keepable]
     left = f"{count(len(found.plan.disclosed), 'time')} something of it left this machine."
     sentences = [
         f"That is {', '.join(what)}, {count(files, 'sealed file')}.",

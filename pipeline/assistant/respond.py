@@ -39,7 +39,6 @@ _YES, _NO, _KEEP = "yes", "no", "yes-but-keep"
 _NOT_STORED = "Nothing is stored for this profile, so that cannot be done."
 _BUSY = "The vault is busy, so that was not done. Say it again."
 _FORGOTTEN = "That was forgotten meanwhile."
-_READS_A_LINE = 64
 _PATIENT_S = 30.0
 Use = Callable[[Vault, InteractionId, str, Mapping[str, str]], Outcome]
 
@@ -136,9 +135,7 @@ class Assistant:
         if not (derived.marks or derived.reads):
             return
         with acting(vault):
-            owners = list(dict.fromkeys(it.owner for it in derived.reads))
-            for start in range(0, len(owners), _READS_A_LINE):
-                vault.note_read("assistant", owners[start : start + _READS_A_LINE])
+            vault.note_read("assistant", list(dict.fromkeys(it.owner for it in derived.reads)))
             for it in derived.marks:
                 with suppress(Erased):  # it was forgotten meanwhile, which calls it off as well
                     mark(vault, it, _utc(self._now()))
