@@ -32,7 +32,7 @@ from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import confirm, disclosures, livestate, logkey, machine, search, unfinished
 from pipeline.artefact import TRANSCRIPT
 from pipeline.errors import Refused
-from pipeline.plan import Plan, derived_ids, dying, retirement
+from pipeline.plan import Plan, derived_ids, dying, peek, retirement
 from pipeline.vault import Vault, file_name
 
 _DRAFT, _RECEIPT = ".statement", ".receipt"
@@ -86,8 +86,9 @@ def settle(vault: Vault, clock: Clock) -> None:
 
     Last come the confirmations of pending receipts: they need all that is before them.
     """
-    if vault.ring.pending and vault.ring.pending.plan:
-        plan = Plan.decode(vault.ring.pending.plan)
+    pending = vault.ring.pending
+    if pending and pending.plan and not _is_over(vault, pending.plan):
+        plan = Plan.decode(pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
             _finish(vault, plan, clock)
         if _has_files(vault, plan.retired):
@@ -97,6 +98,11 @@ def settle(vault: Vault, clock: Clock) -> None:
     vault.ring.catch_up()
     logkey.settle(vault)
     confirm.confirm(vault, _tool, clock)
+
+
+def _is_over(vault: Vault, encoded: bytes) -> bool:
+    plan, retires = peek(encoded)
+    return not retires and _is_finished(vault, plan)
 
 
 def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:

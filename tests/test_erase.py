@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keys.anchor.file import FileAnchor
-from keys.errors import Erased, Tampered
+from keys.errors import Erased, Malformed, Tampered
 from keys.model import ArtefactId, Epoch, InteractionId, Label, Slot
 from keys.receipt import CONFIRMED, FAILED, Check, verify
 from keys.sealed import SMALL_CHUNK_LOG2, Header
@@ -20,7 +20,7 @@ from pipeline.audit import audit
 from pipeline.erase import erase
 from pipeline.errors import NotFound, Refused
 from pipeline.history import one
-from pipeline.plan import Plan, make_plan
+from pipeline.plan import Plan, make_plan, peek, retirement
 from pipeline.session import acting
 from pipeline.vault import Vault, file_name
 from tests.household import (
@@ -278,6 +278,25 @@ def test_a_plan_comes_back_from_the_ring_as_it_was(vault: Vault) -> None:
     assert [row.interaction for row in plan.erased] == [it.hex() for it in ids]
     assert Plan.decode(plan.encode()) == plan
     assert not any(word.encode() in plan.encode() for word in ONE.split() if len(word) > 2)
+
+
+def test_a_finished_plan_is_not_decoded_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ring carries it until the next: of a hundred thousand rows every command would pay."""
+    first, second = say(vault, "first", "second")
+    forget(vault, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "decode", None)
+        say(vault, "third")
+    with acting(vault, clock):
+        plan = make_plan(vault, [second], NOON)
+        assert peek(plan.encode()) == (plan.id, False)
+        retiring = retirement(vault, [second], NOON)
+        assert peek(retiring.encode()) == (retiring.id, True)
+    for data in (b"", b"{}", b'{"id": "ab"}'):
+        with pytest.raises(Malformed, match="no plan"):
+            peek(data)
 
 
 def test_an_older_ring_of_the_same_epoch_gives_out_no_slot_twice(vault: Vault) -> None:
