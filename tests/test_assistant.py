@@ -361,6 +361,23 @@ def test_what_is_said_to_the_house_goes_there_word_for_word_and_at_once(talk: Ta
 
 @pytest.mark.usefixtures("with_skills")
 @pytest.mark.parametrize(
+    "text", ["unlock the front door", "open the garage", "tell the house to unlock the gate"]
+)
+def test_no_door_is_opened_without_a_yes(talk: Talk, tmp_path: Path, text: str) -> None:
+    talk.skills.outcome = Result()
+    said = text.removeprefix("tell the house to ")
+    assert talk.say(text).text == f"To the house: {said}. Shall I? Say yes or no."
+    assert talk.skills.given == []
+    assert talk.say("yes").text == "It is done."
+    assert talk.skills.given == [("home-assistant", {"text": said})]
+    alone = Talk(make(tmp_path / "alone"), asks=False)
+    assert "so nothing was sent" in alone.say(text).text
+    assert alone.skills.given == []
+    assert talk.say("open the blinds").text == "It is done."  # control: nobody comes in by these
+
+
+@pytest.mark.usefixtures("with_skills")
+@pytest.mark.parametrize(
     "text",
     [
         "the doctor said that it is too high",

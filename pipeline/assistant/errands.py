@@ -14,6 +14,7 @@ from pipeline.assistant.sentences import sentences
 from pipeline.assistant.understand import Understood, sort_of
 from pipeline.assistant.values import HOME, MESSAGE, ORDER, RIDE, Action
 
+_DOORS = {"door", "doors", "garage", "gate", "gates", "lock"}
 _SAYING = {"saying", "that", "telling", "which", "says"}
 _NAMED_AFTER = {"friend", "colleague", "neighbour", "neighbor", "cousin", "aunt", "uncle", "doctor"}
 _BEGINS_A_TEXT = {
@@ -54,12 +55,20 @@ def home(it: Understood, context: Context) -> Derived:
     if HOME not in context.skills():
         return Derived()
     label = it.slot("text") or it.words
-    return Derived(errand=Action(HOME, at=_now(context), label=label))
+    action = Action(HOME, at=_now(context), label=label)
+    return _errand(action, context) if needs_yes(action) else Derived(errand=action)
 
 
 def needs_yes(action: Action) -> bool:
     """Tells whether an errand waits for a yes: a light that comes on can be put off again."""
-    return action.what != HOME
+    return action.what != HOME or lets_in(action)
+
+
+def lets_in(action: Action) -> bool:
+    """Tells whether somebody may come in by it, who is inside then: never without a yes."""
+    words = set(action.label.split())
+    opens = "unlock" in words or bool("open" in words and words & _DOORS)
+    return action.what == HOME and opens
 
 
 def fields(action: Action) -> Mapping[str, str]:
@@ -79,6 +88,8 @@ def described(action: Action, context: Context) -> str:
         return f"Message to {action.recipient}: {action.label}."
     if action.what == ORDER:
         return f"Order: {action.label}."
+    if action.what == HOME:
+        return f"To the house: {action.label}."
     at = action.moment
     to = f" to {action.label}" if action.label else ""
     return f"Ride{to} {time_said(at, context)}." if at else f"Ride{to}."

@@ -146,6 +146,8 @@ class Assistant:
             until = self._now() + PATIENCE
             self._asked = _Asked(until, errand=(interaction, derived.errand))
             return Reply(derived.answer)
+        if errands.lets_in(derived.errand):
+            return Reply("Nobody is there to say yes to that, so nothing was sent.")
         return self._run(vault, interaction, derived.errand)
 
     def _run(self, vault: Vault, interaction: InteractionId, action: Action) -> Reply:
