@@ -1,15 +1,17 @@
 """`serve`: what goes on by itself, until Ctrl-C: retention, timers, the index, the doors asked for.
 
 Promises that what has fallen due is erased within a minute, also where nobody runs a command, that
-timers ring at their second, and that a vault which another process holds is tried again a second
+timers ring at their second, also while a worker that is relieved still answers somebody, and that
+what is not to be had (a vault which another process holds, one file more) is tried again a second
 later. Each duty is called in turn in one worker, which holds keys and is replaced after every
 erasure; the process above it never touches speech.
 """
 
 import contextlib
+import errno
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 DONE = 0
 EVERY_S = 60.0
 _AGAIN_S = 1.0
+_NO_ROOM = {errno.EMFILE, errno.ENFILE}
 _OF_A_MICROPHONE = ("device", "wake", "pause", "vocabulary")
 _OF_HEARING = ("ephemeral", "profile", "model")
 _OF_THE_PAGE = {"starlette", "uvicorn", "h11", "anyio"}
@@ -51,6 +54,13 @@ class Flag(Protocol):
 
     def is_set(self) -> bool:
         """Tells whether it is."""
+
+
+class Opened(Flag, Protocol):
+    """A door that is open; set when it failed."""
+
+    def drain(self) -> None:
+        """Begin to end: let in nobody more; what is under way goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,7 @@ def _web(options: Namespace, it: Terminal) -> "WebDoor":
         what = "the page needs what is not installed: pip install 'anechoic[web]'"
         raise Refused(what) from None
     found = door(options.web)
-    it.exact_remark(f"the page: {found.link} (good for one browser)")
+    it.exact_remark(f"the page: {found.link} (good for one browser, within ten minutes)")
     if problem := warning(found):
         it.problem(problem)
     return found
@@ -175,26 +185,43 @@ def _work(
     again = partial(the_vault, options, it, ask)
     bell = Bell()
     with contextlib.ExitStack() as doors:
-        failed = list[Flag]([ear] if ear else [])
-        if wyoming:
-            hearing = wyoming.opened(None if options.ephemeral else again, it.problem)
-            failed.append(doors.enter_context(hearing))
-        if web:
-            failed.append(doors.enter_context(web.opened(again, it.exact_remark, place)))
+        opened = _opened(options, again, wyoming, web, it, place, doors)
         turn.ready()
         if turn.is_first:
             notify.ready()
-        while not (turn.began.wait(_AGAIN_S) or turn.stop.is_set()):
-            pass
         if place:
-            doors.enter_context(Typed(partial(_muting, place, it)))
-        ends = partial(_ends, turn, failed, bell)
+            doors.enter_context(Typed(partial(_muting, place, it), turn.began))
         rings = ear is None or options.ephemeral
+        ends = partial(_ends, turn, [*opened, *([ear] if ear else [])])
+        # From here on, and not from the beginning of its turn: the one before does no more duties
+        # once that is over, and strangers decide how long it takes to finish with them.
         attend(vault, duties_of(vault, bell, rings=rings), ends, now, it.problem, turn.stop.wait)
+        for door in opened:
+            door.drain()
+    _ring_out(turn, bell)
     if turn.stop.is_set():
         return DONE
     turn.leave(b"")
     return RELIEVED
+
+
+def _opened(
+    options: Namespace,
+    again: Callable[[], Vault],
+    wyoming: "Door | None",
+    web: "WebDoor | None",
+    it: Terminal,
+    place: Place | None,
+    doors: contextlib.ExitStack,
+) -> list[Opened]:
+    """Opens the doors; leaving `doors` closes them."""
+    opened = list[Opened]()
+    if wyoming:
+        stored = None if options.ephemeral else again
+        opened.append(doors.enter_context(wyoming.opened(stored, it.problem)))
+    if web:
+        opened.append(doors.enter_context(web.opened(again, it.exact_remark, place)))
+    return opened
 
 
 def _muting(place: Place, it: Terminal, word: str) -> None:
@@ -205,10 +232,16 @@ def _muting(place: Place, it: Terminal, word: str) -> None:
         it.say("listening again" if now.state == glimpse.MUTED else "muted; m and Enter lifts it")
 
 
-def _ends(turn: Turn, failed: Sequence[Flag], bell: Bell) -> bool:
-    """Tells whether the worker's time has come; what rings is not cut off by the next one."""
-    is_relieved = turn.over.is_set() and not bell.is_ringing
-    return turn.stop.is_set() or any(it.is_set() for it in failed) or is_relieved
+def _ring_out(turn: Turn, bell: Bell) -> None:
+    """Waits until it does not ring: what rings is not cut off by the next worker."""
+    while turn.over.is_set() and bell.is_ringing and not turn.stop.wait(_AGAIN_S):
+        pass
+
+
+def _ends(turn: Turn, failed: Sequence[Flag]) -> bool:
+    """Tells whether the worker's time has come."""
+    is_over = turn.over.is_set() or turn.stop.is_set()
+    return is_over or any(it.is_set() for it in failed)
 
 
 def attend(
@@ -225,13 +258,25 @@ def attend(
     while not ends():
         for number, duty in enumerate(duties):
             waits_s[number] -= _AGAIN_S
-            with contextlib.suppress(Busy):  # then the next second
+            with _passing():
                 if waits_s[number] <= 0:
                     remark = _done(vault, duty, clock)
                     if remark and remark != said[number]:
                         say(remark)
                     waits_s[number], said[number] = duty.every_s, remark
         pause(_AGAIN_S)
+
+
+@contextlib.contextmanager
+def _passing() -> Iterator[None]:
+    """Passes over what is tried again the next second: too many files open is no reason to end."""
+    try:
+        yield
+    except Busy:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
 
 
 def _done(vault: Vault, duty: Duty, clock: Clock) -> str | None:

@@ -15,10 +15,13 @@ _LOOK_S = 0.05
 
 
 class Typed:
-    """Hands each line, in lower case, to `obey`, in a thread of its own, for a block."""
+    """Hands each line, in lower case, to `obey`, in a thread of its own, for a block.
 
-    def __init__(self, obey: Callable[[str], None]) -> None:
-        self._obey, self._closed = obey, threading.Event()
+    Nothing is read before `begins` is set, if it is given: two who read would wait for each other.
+    """
+
+    def __init__(self, obey: Callable[[str], None], begins: threading.Event | None = None) -> None:
+        self._obey, self._begins, self._closed = obey, begins, threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
@@ -36,6 +39,8 @@ class Typed:
             self._obey(line)
 
     def _lines(self) -> Iterator[str]:
+        while self._begins and not (self._begins.wait(_LOOK_S) or self._closed.is_set()):
+            pass
         while not self._closed.is_set():
             if sys.platform == "win32" or select.select([sys.stdin], [], [], _LOOK_S)[0]:
                 if not (line := os.read(sys.stdin.fileno(), 1024)):

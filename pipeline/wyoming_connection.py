@@ -28,6 +28,10 @@ from pipeline.wyoming_sound import Format, Sound
 
 _LINGER_S = 1.0
 _LONGEST_PING = 1000
+_SHORTEST_S = 0.001
+"""A chunk counts as so much waiting at least: of those that are shorter nobody gets far."""
+_SOUNDLESS_S = 0.1
+"""One without sound counts as so much waiting."""
 _T = TypeVar("_T")
 
 
@@ -45,6 +49,8 @@ class Limits:
     """So much sound may come over one connection."""
     ending_s: float = 30.0
     """So long may what is under way take once no more is accepted."""
+    ending_idle_s: float = 3.0
+    """So far may a stream fall further behind the clock from then on."""
 
 
 class Host(Protocol):
@@ -75,6 +81,8 @@ class Connection:
         self._host, self._reader, self._writer = host, reader, writer
         self._is_heard = False
         self._left_s = host.limits.sound_s
+        self._stream: _Stream | None = None
+        self._ends_at_s: float | None = None
         peer = writer.get_extra_info("peername")
         self.name = f"Wyoming client at {peer[0]}" if peer else "Wyoming client"
 
@@ -98,11 +106,21 @@ class Connection:
             await self._close()
 
     def end(self, *, at_once: bool) -> None:
-        """Ends the connection, unless somebody is being heard over it and there is time."""
-        if at_once:
+        """Ends the connection, unless somebody is being heard over it and there is time.
+
+        Called again and again. Who brings no sound, or takes no answer, is not waited for.
+        """
+        if at_once or self._is_late():
             self._writer.transport.abort()
         elif not self._is_heard:
             self._writer.close()
+
+    def _is_late(self) -> bool:
+        patience_s = self._host.limits.ending_idle_s
+        if self._stream:
+            return self._stream.falls_behind(patience_s)
+        self._ends_at_s = self._ends_at_s or time.monotonic() + patience_s
+        return not self._is_heard and time.monotonic() > self._ends_at_s
 
     async def turn_away(self, why: str, linger_s: float = _LINGER_S) -> None:
         """Says why, and waits a moment: closed with sound unread, the answer might not arrive."""
@@ -152,9 +170,13 @@ class Connection:
 
     async def _hear(self, desk: Desk, first: Frame) -> None:
         stream, about = _Stream(self, first, self._host.limits.idle_s), self._host.about
-        text = await self._host.in_thread(
-            lambda: desk.hear(stream, about.profile, about.model, stream.say)
-        )
+        self._stream = stream
+        try:
+            text = await self._host.in_thread(
+                lambda: desk.hear(stream, about.profile, about.model, stream.say)
+            )
+        finally:
+            self._stream = None
         if stream.problem:
             raise stream.problem
         await stream.begin()
@@ -182,6 +204,8 @@ class _Stream:
         self._first: Frame | None = first
         self._loop, self._sound = asyncio.get_running_loop(), Sound()
         self._heard_s = self._waited_s = 0.0
+        self._asked_s: float | None = None
+        self._behind_at_first_s: float | None = None
         self._samples = 0
         self._is_over = self._is_begun = False
 
@@ -211,21 +235,40 @@ class _Stream:
     def _wait_for(self, what: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
+    def falls_behind(self, by_s: float) -> bool:
+        """Tells whether it has fallen behind the clock by so much since this was first asked."""
+        if self._behind_at_first_s is None:
+            self._behind_at_first_s = self._behind_s
+        return self._behind_s - self._behind_at_first_s > by_s
+
+    @property
+    def _behind_s(self) -> float:
+        """How much longer sound was waited for than it sounds, up to now."""
+        waiting_s = 0.0 if self._asked_s is None else time.monotonic() - self._asked_s
+        return self._waited_s + waiting_s - self._heard_s
+
     async def _event(self) -> Event:
+        self._asked_s = time.monotonic()
         try:
             return Block(await self._piece())
         except (BadFrame, ConnectionError) as problem:
             self.problem = problem
         except TimeoutError:
             self.problem = BadFrame("the sound came too slowly")
+        finally:
+            self._waited_s += max(_SHORTEST_S, time.monotonic() - self._asked_s)
+            self._asked_s = None
         self._is_over = True
         return Gone("the client went away, or was turned away")
 
     async def _piece(self) -> NDArray[np.int16]:
         while True:
             frame, self._first = self._first or await self._read(), None
-            if frame.kind == "audio-chunk":
+            if frame.kind == "audio-chunk" and frame.payload:
                 return self._taken(frame)
+            if frame.kind == "audio-chunk":
+                self._waited_s += _SOUNDLESS_S
+                continue
             if frame.kind == "audio-stop":
                 self._is_over = True
                 return self._last()
@@ -233,10 +276,10 @@ class _Stream:
 
     async def _read(self) -> Frame:
         """Reads on; a stream may be behind the clock, but not ever more."""
-        began_s = time.monotonic()
-        behind_s = max(0.0, self._waited_s - self._heard_s)
-        frame = await self._connection.read(max(0.0, self._idle_s - behind_s))
-        self._waited_s += time.monotonic() - began_s
+        left_s = self._idle_s - max(0.0, self._behind_s)
+        if left_s <= 0:  # also where the next frame is there: a time limit of 0 would not be met
+            raise TimeoutError
+        frame = await self._connection.read(left_s)
         if frame is None:
             raise ConnectionResetError
         return frame

@@ -42,9 +42,7 @@ class Door:
     """How many can be heard at the same time."""
 
     @contextlib.contextmanager
-    def opened(
-        self, open_vault: Callable[[], Vault] | None, tell: Tell
-    ) -> Iterator[threading.Event]:
+    def opened(self, open_vault: Callable[[], Vault] | None, tell: Tell) -> Iterator["Serving"]:
         """Serves for the block; without a vault nothing is stored. Yields what is set on failure.
 
         Leaving finishes what is under way. Raises then what ended the service before its time.
@@ -57,12 +55,12 @@ class Door:
                 tell(f"Wyoming: {retention.NOTHING}")
             _complete(vaults[0], first, tell)
         desks = [Desk(*it) for it in zip(recognisers, vaults, strict=True)]
-        serving = _Serving(Service(self.listening, desks, about, tell))
+        serving = Serving(Service(self.listening, desks, about, tell))
         serving.start()
         try:
-            yield serving.failed
+            yield serving
         finally:
-            serving.service.drain()
+            serving.drain()
             serving.join()
         if serving.failure:
             raise serving.failure
@@ -88,15 +86,24 @@ def _complete(vault: Vault, recogniser: Recogniser, tell: Tell) -> None:
         tell(f"Wyoming: what was cut off earlier is not recognised: {error}")
 
 
-class _Serving(threading.Thread):
+class Serving(threading.Thread):
+    """A service at work."""
+
     def __init__(self, service: Service) -> None:
         super().__init__(name="wyoming")
-        self.service, self.failed = service, threading.Event()
+        self._service = service
         self.failure: Exception | None = None
+
+    def is_set(self) -> bool:
+        """Tells whether it has failed."""
+        return self.failure is not None
 
     def run(self) -> None:
         try:
-            self.service.run()
+            self._service.run()
         except Exception as failure:  # noqa: BLE001 - it is raised again by whoever opened the door
             self.failure = failure
-            self.failed.set()
+
+    def drain(self) -> None:
+        """Lets in nobody more, and ends when what is under way is finished; returns at once."""
+        self._service.drain()

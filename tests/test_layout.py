@@ -88,7 +88,7 @@ pipeline.hear pipeline.write pipeline.logged pipeline.descent pipeline.tree
 pipeline.elsewhere
 pipeline.recognisers pipeline.elsewhere_worker pipeline.fetch pipeline.npm
 pipeline.elsewhere_child
-pipeline.indexrow pipeline.recording pipeline.gate pipeline.devices pipeline.wake pipeline.relief
+pipeline.indexrow pipeline.recording pipeline.devices pipeline.wake pipeline.relief
 pipeline.voice
 pipeline.vault pipeline.derive pipeline.indexmerge pipeline.indexmatch
 pipeline.recognise pipeline.moonshine pipeline.capture pipeline.segment
@@ -112,7 +112,7 @@ pipeline.configuration
 pipeline.places pipeline.notify pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.web.sound
 pipeline.model
-pipeline.web.guard
+pipeline.web.guard pipeline.web.line
 pipeline.cli_skills pipeline.cli_home
 pipeline.cli_terms
 pipeline.errors pipeline pipeline.cli_hearing pipeline.cli_assistant pipeline.web

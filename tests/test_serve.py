@@ -1,7 +1,11 @@
 """What `serve` is told: options that mean something, and a microphone that can be opened again."""
 
+import contextlib
+import errno
+import threading
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -16,8 +20,9 @@ from pipeline.glimpse import Now
 from pipeline.microphone import _Keys, _request
 from pipeline.telling import Teller
 from pipeline.terminal import Terminal
-from pipeline.turn import Turn
+from pipeline.turn import RELIEVED, Turn
 from tests.commandline import Shell
+from tests.household import clock, make
 
 OF_A_MICROPHONE = (
     *(("--device", "desk"), ("--wake", "alexa"), ("--pause", "416")),
@@ -95,3 +100,52 @@ def test_stop_listening_by_voice_is_lifted_by_who_may() -> None:
         while keys.muted.is_set() and time.monotonic() < until_s:
             time.sleep(0.02)
         assert not keys.muted.is_set()
+
+
+def test_a_worker_does_its_duties_before_its_turn_and_none_while_it_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So timers ring while strangers keep the one before from ending."""
+    done, leaves, outcome = threading.Semaphore(0), threading.Event(), list[int]()
+    turn = Turn(mock.Mock(), b"", is_first=False)
+    duty = serve.Duty(0.0, lambda *_: done.release())
+    monkeypatch.setattr(serve, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(serve, "the_vault", lambda *_: make(tmp_path))
+    monkeypatch.setattr(serve, "duties_of", lambda *_, **__: [duty])
+
+    @contextlib.contextmanager
+    def slow(*_: object) -> Iterator[object]:
+        yield mock.Mock(is_set=lambda: False)
+        assert leaves.wait(20)
+
+    options, door = told("--web", "127.0.0.1:0"), mock.Mock(opened=slow)
+    work = lambda: outcome.append(serve._work(options, None, None, door, None, None, turn))  # noqa: E731
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert done.acquire(timeout=10), "it does nothing before its turn begins"
+    turn.began.set()
+    turn.over.set()
+    time.sleep(0.2)
+    while done.acquire(blocking=False):
+        pass
+    assert not done.acquire(timeout=0.2), "it goes on although the next one is at work"
+    assert worker.is_alive()
+    leaves.set()
+    worker.join(20)
+    assert outcome == [RELIEVED]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO])
+def test_too_many_files_open_at_once_is_no_end(tmp_path: Path, number: int) -> None:
+    attempts = list[int]()
+
+    def do(*_: object) -> None:
+        attempts.append(number)
+        if len(attempts) < 3:
+            raise OSError(number, "as the system says it")
+
+    passes, duties = number != errno.EIO, [serve.Duty(60.0, do)]
+    with contextlib.nullcontext() if passes else pytest.raises(OSError, match="as the system"):
+        vault, rounds, said = make(tmp_path), iter(range(5)), list[object]()
+        serve.attend(vault, duties, lambda: next(rounds) == 4, clock, said.append, said.append)
+    assert len(attempts) == (3 if passes else 1)

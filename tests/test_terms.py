@@ -25,7 +25,7 @@ from pipeline.devices import Device
 from pipeline.erase import Clock
 from pipeline.profiles import Newcomer, Wish, add, set_limits
 from pipeline.reckoning import seconds_of, time_of
-from pipeline.serve import Duty, _ends, attend, duties_of
+from pipeline.serve import Duty, _ring_out, attend, duties_of
 from pipeline.session import acting, create_vault, open_vault
 from pipeline.settings import HOUR_S
 from pipeline.vault import Vault
@@ -384,14 +384,16 @@ def test_a_bell_that_nobody_hears_is_told_of(tmp_path: Path) -> None:
         assert list(attended(vault, 3, [*duties_of(vault, bell)])) == ["no loudspeaker"]
 
 
-def test_a_worker_that_rings_is_not_cut_off() -> None:
-    turn, failed = mock.Mock(), [threading.Event()]
+def test_a_worker_that_rings_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.serve._AGAIN_S", 0.01)
+    rings = mock.PropertyMock(side_effect=[True, True, False])
+    bell, turn = type("Bell", (), {"is_ringing": rings})(), mock.Mock()
     turn.stop, turn.over = threading.Event(), threading.Event()
     turn.over.set()
-    assert not _ends(turn, failed, mock.Mock(is_ringing=True))
-    assert _ends(turn, failed, mock.Mock(is_ringing=False))
+    _ring_out(turn, bell)
+    assert rings.call_count == 3
     turn.stop.set()
-    assert _ends(turn, failed, mock.Mock(is_ringing=True)), "but Ctrl-C ends it"
+    _ring_out(turn, mock.Mock(is_ringing=True))  # but Ctrl-C ends it
 
 
 # The microphone's profile

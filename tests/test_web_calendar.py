@@ -1,12 +1,14 @@
 """The calendar at an address of its own: off at first, on record, erased from, taken back."""
 
 import re
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keys.entry import Noted
-from pipeline import write
+from pipeline import retention, write
 from pipeline.artefact import ACTION
 from pipeline.assistant.values import Action
 from pipeline.forgetting import carry_out, propose
@@ -154,3 +156,27 @@ def test_an_address_ends_when_it_is_given_up_or_replaced(browser: Browser) -> No
     assert turned(browser, "on") not in {first, second}
     assert browser.post("/agenda/calendar", {"wish": "maybe"}).status == 400
     assert browser.post("/agenda/calendar", {"wish": "off"}, csrf=False).status == 403
+
+
+def test_who_guesses_an_address_does_not_get_the_vault(browser: Browser, vault: Vault) -> None:
+    """Forty who ask for nothing would have the page wait for them."""
+    path, held = turned(browser, "on"), list[int]()
+    acting_ = browser.house.acting
+
+    def counted() -> AbstractContextManager[Vault]:
+        held.append(1)
+        return acting_()
+
+    browser.house.acting = counted  # type: ignore[assignment,method-assign]
+    assert fetched(browser, "/calendar/guess.ics").status == 404
+    assert len(held) == 1  # it has changed since this worker looked
+    assert [fetched(browser, "/calendar/guess.ics").status for _ in range(20)] == [404] * 20
+    assert len(held) == 1
+    assert fetched(browser, path).status == 200
+    with acting(vault):
+        retention.change(vault, lambda old, _: replace(old, calendar="another"), clock)
+    answers = [fetched(browser, "/calendar/guess.ics").status for _ in range(20)]
+    assert set(answers) <= {404, 503}
+    assert len(held) <= 4
+    assert fetched(browser, path).status == 404  # what it was is compared with what it is
+    assert fetched(browser, "/calendar/another.ics").status == 200

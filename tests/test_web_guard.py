@@ -1,20 +1,24 @@
 """Who the page lets in, and what no answer may lack: names, origins, links, tokens, limits."""
 
+import contextlib
 import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from pipeline.errors import Refused
 from pipeline.session import acting
-from pipeline.web import asked
-from pipeline.web.door import SILENT, Door, door, warning
-from pipeline.web.guard import HEADERS, Secrets
+from pipeline.web import asked, guard, line
+from pipeline.web.door import SILENT, Door, _names, door, warning
+from pipeline.web.guard import HEADERS, Guard, Secrets, cookie_name
 from tests.household import make, reopen, say
+from tests.lateness import lateness_s
 from tests.web_client import NAME, ORIGIN, Browser, in_house
 
 CANARY = "zanzibar xylophone"
@@ -57,8 +61,36 @@ def test_a_foreign_name_gets_nothing(browser: Browser, host: str | None) -> None
 @pytest.mark.parametrize("path", ["/", "/events", "/agenda", "/held", "/receipts", "/settings"])
 def test_without_a_cookie_nobody_looks(browser: Browser, path: str) -> None:
     assert browser.get(path, cookie=None).status == 401
-    assert browser.get(path, cookie="anechoic=" + "0" * 64).status == 401
-    assert browser.get(path, cookie="anechoic=\xe9").status == 401
+    assert browser.get(path, cookie="anechoic-7532=" + "0" * 64).status == 401
+    assert browser.get(path, cookie="anechoic-7532=\xe9").status == 401
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        'prefs={"theme": "dark"}',
+        "anechoic-7532=someone's",
+        "a;=;;",
+        'a="' + "\\" * 30_000 + '"',
+    ],
+    ids=["json", "same name", "nothing", "long"],
+)
+def test_cookies_of_other_programs_keep_nobody_out(browser: Browser, others: str) -> None:
+    """They know no ports, so whatever another program of this machine sets comes along."""
+    begun_s = time.monotonic()
+    assert browser.get("/", cookie=f"{others}; {browser.cookie['cookie']}").status == 200
+    assert browser.get("/", cookie=f"{browser.cookie['cookie']}; {others}").status == 200
+    assert browser.get("/", cookie=others).status == 401
+    assert time.monotonic() - begun_s < 1.0 + lateness_s()
+
+
+def test_a_second_server_on_another_port_takes_nobodys_cookie(browser: Browser) -> None:
+    names = {cookie_name(it) for it in (NAME, "127.0.0.1:7533", "127.0.0.1", "[::1]", "[::1]:81")}
+    assert names == {f"anechoic-{port}" for port in (7532, 7533, 80, 81)}
+    value = browser.known.cookie
+    assert browser.get("/", cookie=f"anechoic-7533={value}").status == 401
+    entered = browser.post("/enter", {"ticket": browser.known.ticket}, csrf=False, cookie=None)
+    assert entered.headers["set-cookie"].startswith(f"anechoic-7532={value};")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -110,6 +142,26 @@ def test_a_link_is_good_once_and_the_next_one_is_shown(browser: Browser) -> None
     assert browser.known.ticket != ticket
     value = cookie.partition(";")[0]
     assert browser.get("/", cookie=value).status == 200
+
+
+def test_a_link_that_was_left_in_a_journal_is_good_for_nobody(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants to come in later finds the next one there."""
+    old = browser.known.ticket
+    assert guard.GOOD_S == 600
+    monkeypatch.setattr(guard, "GOOD_S", 0.0)
+    assert not browser.known.take(old)
+    assert browser.get("/static/style.css", cookie=None).status == 200
+    assert (browser.links_renewed, browser.known.ticket) == (0, old)
+    assert browser.get("/enter", cookie=None).status == 200
+    assert browser.links_renewed == 1
+    monkeypatch.setattr(guard, "GOOD_S", 600.0)
+    for path in ("/enter", "/"):
+        browser.get(path, cookie=None)
+    assert browser.links_renewed == 1  # as long as it is good, no other is made
+    assert not browser.known.take(old)
+    assert browser.known.take(browser.known.ticket)
 
 
 @pytest.mark.parametrize("ticket", ["", "0" * 64, "\u2603", "x" * 10_000])
@@ -229,7 +281,7 @@ def talk(it: Door, data: bytes, wait_s: float = 5.0) -> bytes:
 def test_it_answers_on_a_socket_and_names_no_server(opened: tuple[Door, list[str]]) -> None:
     it, told = opened
     name = it.link.split("/")[2]
-    cookie = f"Cookie: anechoic={it.known.cookie}\r\n"
+    cookie = f"Cookie: {cookie_name(name)}={it.known.cookie}\r\n"
     page = talk(it, f"GET / HTTP/1.1\r\nHost: {name}\r\n{cookie}Connection: close\r\n\r\n".encode())
     assert page.startswith(b"HTTP/1.1 200")
     assert CANARY.encode() in page
@@ -271,10 +323,126 @@ def test_a_request_that_never_ends_is_hung_up_on(
     opened: tuple[Door, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it, _ = opened
-    monkeypatch.setattr("pipeline.web.door._HEADER_S", 0.3)
+    monkeypatch.setattr("pipeline.web.line._HEADER_S", 0.3)
     begun_s = time.monotonic()
     assert talk(it, b"GET / HTTP/1.1\r\nHost: ", wait_s=5) == b""
     assert time.monotonic() - begun_s < 4
+
+
+def knocks(it: Door, count: int) -> list[socket.socket]:
+    return [socket.create_connection(it.listening.getsockname(), timeout=5) for _ in range(count)]
+
+
+def asks(it: Door, path: str, more: str = "Connection: close\r\n") -> bytes:
+    name = it.link.split("/")[2]
+    cookie = f"Cookie: {cookie_name(name)}={it.known.cookie}\r\n"
+    return f"GET {path} HTTP/1.1\r\nHost: {name}\r\n{cookie}{more}\r\n".encode()
+
+
+def test_of_too_many_connections_the_idle_ones_go(opened: tuple[Door, list[str]]) -> None:
+    """Else any process of this machine could have it run out of files, or keep others out."""
+    it, _ = opened
+    with socket.create_connection(it.listening.getsockname(), timeout=5) as watching:
+        watching.sendall(asks(it, "/events", ""))
+        assert watching.recv(1000).startswith(b"HTTP/1.1 200")
+        crowd = knocks(it, 300)
+        assert talk(it, asks(it, "/")).startswith(b"HTTP/1.1 200")
+        left = 0
+        for each in crowd:
+            each.settimeout(0.0)
+            try:
+                each.recv(1)
+            except BlockingIOError:
+                left += 1
+            except ConnectionError:
+                pass
+            each.close()
+        assert 0 < left <= line.AT_ONCE
+        watching.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):  # what is at work stays
+            assert watching.recv(1000)
+
+
+HELD = {
+    "body": b"POST /enter HTTP/1.1\r\nHost: %b\r\nOrigin: http://%b\r\nContent-Length: 100\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\nticket=",
+    "header": b"GET / HTTP/1.1\r\nHost: %b\r\nOrigin: http://%b\r\n",
+}
+
+
+@pytest.mark.parametrize("what", [*HELD])
+def test_a_stranger_does_not_keep_a_server_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its worker may hold what was forgotten."""
+    monkeypatch.setattr(line, "_LAST_S", 0.3)
+    make(tmp_path)
+    it = door("127.0.0.1:0")
+    name = it.link.split("/")[2].encode()
+    with it.opened(lambda: reopen(tmp_path), list[str]().append) as serving:
+        held = knocks(it, 3)
+        for each in held:
+            each.sendall(HELD[what] % (name, name))
+        time.sleep(0.3)
+        begun_s = time.monotonic()
+        serving.drain()
+    assert time.monotonic() - begun_s < 4 + lateness_s()
+    for each in (*held, it.listening):
+        each.close()
+
+
+def test_what_is_being_answered_is_not_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_LAST_S", 0.1)
+    say(make(tmp_path), f"the {CANARY} said so")
+    it = door("127.0.0.1:0")
+    with ThreadPoolExecutor(1) as pool:
+        opened = it.opened(lambda: reopen(tmp_path), list[str]().append)
+        with opened as serving, acting(reopen(tmp_path)):
+            answer = pool.submit(talk, it, asks(it, "/"))
+            time.sleep(0.3)
+            serving.drain()
+            time.sleep(1.0)
+        it.listening.close()
+        assert CANARY.encode() in answer.result()
+
+
+def test_names_are_as_browsers_say_them(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_80 = mock.Mock(getsockname=lambda: ("127.0.0.1", 80))
+    names = {"127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"}
+    assert _names("LocalHost", at_80) == names
+    monkeypatch.setattr(socket, "gethostname", lambda: "Annas-PC")
+    monkeypatch.setattr("pipeline.web.door._addresses", set)
+    at_all = mock.Mock(getsockname=lambda: ("0.0.0.0", 7532))  # noqa: S104 - nothing is bound
+    assert "annas-pc:7532" in _names("all", at_all)
+    assert "[::1]:7532" in _names("::", mock.Mock(getsockname=lambda: ("::", 7532)))
+    at_home = Guard(
+        browser.app._app, browser.known, frozenset(names | {"annas-pc:7532"}), lambda: None
+    )
+    browser.app = at_home
+    for host in ("127.0.0.1", "localhost:80", "Annas-PC:7532", "annas-pc:7532"):
+        cookie = f"{cookie_name(host)}={browser.known.cookie}"
+        assert browser.get("/", host=host, cookie=cookie).status == 200
+        origin = f"http://{host.lower()}"
+        answer = browser.post("/search", {"words": "the"}, host=host, origin=origin, cookie=cookie)
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("names", "best"),
+    [
+        (("0a1b2c3d4e5f:80", "127.0.0.1:80", "localhost:80", "172.18.0.2:80"), "127.0.0.1:80"),
+        (("[::1]:7532", "localhost:7532"), "[::1]:7532"),
+        (("192.168.1.5:7532", "home:7532"), "192.168.1.5:7532"),
+        (("0home:7532",), "0home:7532"),
+    ],
+)
+def test_the_link_has_the_name_that_is_most_likely_to_lead_here(
+    names: tuple[str, ...], best: str
+) -> None:
+    it = Door(mock.Mock(), frozenset(names))
+    assert it.link.startswith(f"http://{best}/enter#")
 
 
 def test_only_names_of_its_own() -> None:

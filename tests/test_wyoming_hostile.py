@@ -10,6 +10,7 @@ import os
 import random
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -273,6 +274,74 @@ def test_a_stream_may_not_fall_ever_further_behind_the_clock(tmp_path: Path) -> 
     assert b"transcript" not in answer
     assert [(row.text, row.meta.truncated) for row in rows(vault)] == [(" ".join(WORDS[:2]), True)]
     assert disclosures(vault) == []
+
+
+SOUNDLESS = written(AudioChunk(RATE_HZ, 2, 1, b"").event())
+
+
+@contextmanager
+def flood(it: Running, what: bytes, pause_s: float) -> Iterator[threading.Event]:
+    """Sends this again and again, until sent away; yields what is set then."""
+    ended, stops = threading.Event(), threading.Event()
+
+    def send_on() -> None:
+        with it.plug() as plug, suppress(OSError):
+            while not stops.wait(pause_s):
+                plug.sendall(what)
+        ended.set()
+
+    sending = threading.Thread(target=send_on)
+    sending.start()
+    try:
+        yield ended
+    finally:
+        stops.set()
+        sending.join(20)
+
+
+@pytest.mark.parametrize(
+    ("what", "pause_s"),
+    [
+        (SOUNDLESS, 0.01),
+        (SOUNDLESS * 200, 0.0),
+        (written(AudioChunk(RATE_HZ, 2, 1, bytes(2)).event()) * 200, 0.0),
+        (SOUNDLESS + written(Event("ping")) * 200, 0.0),
+    ],
+    ids=["empty", "empty at once", "one sample each", "pings"],
+)
+def test_frames_without_sound_keep_no_place(what: bytes, pause_s: float) -> None:
+    with running([None], replace(BRISK, idle_s=2.0)) as it, flood(it, what, pause_s) as ended:
+        assert ended.wait(10)
+        assert is_well(it)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [SOUNDLESS, written(AudioStart(RATE_HZ, 2, 1).event()), b" ", b""],
+    ids=["empty", "start", "header", "nothing"],
+)
+def test_who_brings_no_sound_does_not_keep_a_service_from_ending(what: bytes) -> None:
+    """Its worker may hold what was forgotten."""
+    limits = replace(BRISK, idle_s=30.0, ending_s=30.0, ending_idle_s=0.5)
+    with running([None], limits) as it, it.plug() as talker, flood(it, what, 0.01):
+        talker.sendall(written(AudioChunk(RATE_HZ, 2, 1, spoken(0)).event()))
+        time.sleep(0.5)
+        it.service.drain()
+        assert it.ended.wait(5)
+
+
+def test_who_speaks_while_a_service_ends_is_heard_to_the_end() -> None:
+    async def talk(it: Running) -> list[Event]:
+        async with it.client() as client:
+            await begin(client)
+            await send(client, spoken(0))
+            await asyncio.sleep(0.5)
+            it.service.drain()
+            await send(client, spoken(1, seconds=1.2), pace_s=0.01)
+            return await stop(client)
+
+    with running([None], replace(BRISK, ending_idle_s=1.0 + lateness_s())) as it:
+        assert text_of(asyncio.run(talk(it))) == " ".join(WORDS[:2])
 
 
 def test_sound_without_end_has_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from pipeline.glimpse import Place
 from pipeline.vault import Vault
-from pipeline.web.guard import Guard, Secrets
+from pipeline.web.guard import Guard, Secrets, cookie_name
 from pipeline.web.house import House
 from pipeline.web.pages import application
 
@@ -39,18 +39,24 @@ class Browser:
     open_vault: Callable[[], Vault]
     known: Secrets = field(default_factory=Secrets)
     links_used: int = 0
+    links_renewed: int = 0
     place: Place | None = None
 
     def __post_init__(self) -> None:
         self.house = House(self.open_vault, self._entered, self.place)
-        self.app = Guard(application(self.house, self.known), self.known, frozenset({NAME}))
+        self.app = Guard(
+            application(self.house, self.known), self.known, frozenset({NAME}), self._knock
+        )
+
+    def _knock(self) -> None:
+        self.links_renewed += 1
 
     def _entered(self) -> None:
         self.links_used += 1
 
     @property
     def cookie(self) -> dict[str, str]:
-        return {"cookie": f"anechoic={self.known.cookie}"}
+        return {"cookie": f"{cookie_name(NAME)}={self.known.cookie}"}
 
     def get(self, path: str, **more: str | None) -> Got:
         return self.ask("GET", path, b"", {**self.cookie, "sec-fetch-site": "none"}, more)

@@ -4,15 +4,21 @@ Promises that who knows the address reads the titles and times of reminders and 
 else and no more; that each entry is on record as having left before it is first handed out, since
 such programs keep copies; and that what was erased is not in it any more. A new address ends the
 old one for ever: the secret in it is sealed with the settings, and old settings are destroyed.
+Who does not know it is answered without the vault, so that a stranger's guesses hold up nobody.
 """
 
+import math
 import secrets
+import threading
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from keys.errors import Busy
 from keys.model import InteractionId
 from pipeline import disclosures, retention
 from pipeline.artefact import RECORD
@@ -26,6 +32,7 @@ from pipeline.vault import Vault
 from pipeline.web.acts import note
 from pipeline.web.asked import Asked
 from pipeline.web.guard import CALENDAR, is_same
+from pipeline.web.house import House
 from pipeline.web.looking import Answer, Shown, open_lists
 
 _HOW, _TO = "calendar", "whoever has the address of the calendar"
@@ -33,6 +40,7 @@ _WHY = "a calendar that the user subscribes to"
 _SECRET_BYTES = 24
 _WISHES = ("on", "new", "off")
 _SUFFIX = ".ics"
+_LOOK_S = 1.0
 
 
 def address(vault: Vault, host: str) -> str:
@@ -57,14 +65,51 @@ def subscribe(vault: Vault, asked: Asked) -> Answer:
     return RedirectResponse(f"/agenda?{wish}", 303)
 
 
-def feed(vault: Vault, asked: Asked) -> Answer:
+class Feed:
     """Sends the calendar to whoever knows its address, and to all others one line."""
-    secret = retention.settings_of(vault, now).calendar
-    if not secret or not is_same(asked.path["secret"], f"{secret}{_SUFFIX}"):
-        return PlainTextResponse("there is no calendar at this address (any more)\n", 404)
-    shown = in_calendar(Agenda(vault).entries())
-    _disclose(vault, asked, shown)
-    return Response(ics(shown, datetime.now(UTC)), media_type="text/calendar")
+
+    def __init__(self) -> None:
+        self._secret, self._log_size = "", -1
+        self._looked_s, self._looking = -math.inf, threading.Lock()
+
+    def __call__(self, house: House, asked: Asked) -> Answer:
+        if not (self._is_known(asked) or self._has_changed(house)):
+            return _nothing()
+        with house.acting() as vault:
+            # Measured first: what comes into the log from here on makes somebody look again.
+            self._log_size = _log_size(vault.directory)
+            self._secret = retention.settings_of(vault, now).calendar
+            if not self._is_known(asked):
+                return _nothing()
+            shown = in_calendar(Agenda(vault).entries())
+            _disclose(vault, asked, shown)
+            return Response(ics(shown, datetime.now(UTC)), media_type="text/calendar")
+
+    def _is_known(self, asked: Asked) -> bool:
+        """Compares with the secret as it was read last."""
+        is_right = is_same(asked.path["secret"], f"{self._secret}{_SUFFIX}")
+        return is_right and bool(self._secret)
+
+    def _has_changed(self, house: House) -> bool:
+        """Tells whether the secret may be another one by now; yes to one request a second at most.
+
+        Raises `Busy` where another request has been told so in this second: what it finds, counts.
+        """
+        if house.directory and _log_size(house.directory) == self._log_size:
+            return False
+        with self._looking:
+            if time.monotonic() - self._looked_s < _LOOK_S:
+                raise Busy("calendars are being asked for too often; try again in a second")
+            self._looked_s = time.monotonic()
+            return True
+
+
+def _nothing() -> Response:
+    return PlainTextResponse("there is no calendar at this address (any more)\n", 404)
+
+
+def _log_size(vault: Path) -> int:
+    return (vault / "log" / "entries").stat().st_size
 
 
 def _disclose(vault: Vault, asked: Asked, shown: Iterable[Entry]) -> None:

@@ -55,7 +55,7 @@ class Door:
         open_vault: Callable[[], Vault],
         tell: Callable[[str], None],
         place: Place | None = None,
-    ) -> Iterator[threading.Event]:
+    ) -> Iterator["Serving"]:
         """Answers for the block; yields what is set when that fails. Leaving ends what is open.
 
         In a `place` is what a microphone hears at the moment.
@@ -64,14 +64,12 @@ class Door:
         house = House(open_vault, told, place)
         app = Guard(application(house, self.known), self.known, self.names, told)
         with _silenced():
-            server, failed = uvicorn.Server(_configured(app)), threading.Event()
-            serving = threading.Thread(target=_serve, args=(server, self.listening, failed))
+            serving = Serving(uvicorn.Server(_configured(app)), self.listening, house)
             serving.start()
             try:
-                yield failed
+                yield serving
             finally:
-                house.close()
-                _drain(server)
+                serving.drain()
                 serving.join()
 
 
@@ -105,19 +103,32 @@ def _silenced() -> Iterator[None]:
             it.handlers, it.propagate = handlers, propagate
 
 
-def _drain(server: uvicorn.Server) -> None:
-    """Lets in nobody more, then ends; who has just come in is answered and not hung up on."""
-    for it in getattr(server, "servers", []):  # it has none before it has begun
-        it.get_loop().call_soon_threadsafe(it.close)
-    time.sleep(_LAST_S)
-    server.should_exit = True
+class Serving(threading.Thread):
+    """A server at work."""
 
+    def __init__(self, server: uvicorn.Server, listening: socket.socket, house: House) -> None:
+        super().__init__(name="page")
+        self._server, self._listening, self._house = server, listening, house
+        self._failed = threading.Event()
 
-def _serve(server: uvicorn.Server, listening: socket.socket, failed: threading.Event) -> None:
-    try:
-        server.run(sockets=[listening.dup()])
-    except (Exception, SystemExit):  # noqa: BLE001 - uvicorn ends the process where it cannot start
-        failed.set()
+    def is_set(self) -> bool:
+        """Tells whether it could not go on."""
+        return self._failed.is_set()
+
+    def run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listening.dup()])
+        except (Exception, SystemExit):  # noqa: BLE001 - uvicorn ends the process where it cannot start
+            self._failed.set()
+
+    def drain(self) -> None:
+        """Lets in nobody more, then ends; who has just come in is answered and not hung up on."""
+        self._house.close()
+        for it in getattr(self._server, "servers", []):  # it has none before it has begun
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                it.get_loop().call_soon_threadsafe(it.close)
+        time.sleep(_LAST_S)
+        self._server.should_exit = True
 
 
 def door(address: str) -> Door:

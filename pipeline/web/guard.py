@@ -27,7 +27,7 @@ OPEN_PATHS = (ENTER, "/static/")
 CALENDAR = "/calendar/"
 """What is behind it lets in whoever knows the rest of the address, for programs have no cookie."""
 GOOD_S = 600.0
-"""So long is a link good, in seconds: what shows it (a journal, a scroll-back) keeps it for ever."""
+"""So many seconds is a link good: a journal in which it was shown keeps it for ever."""
 _SAFE_METHODS = {"GET", "HEAD"}
 _OURS = {"none", "same-origin"}
 """Who asks, by the browser's word: the user, or a page of ours. Another port is another site."""

@@ -21,18 +21,18 @@ class Line(H11Protocol):
     """A connection, by the rules above: uvicorn itself would accept all, and wait for ever."""
 
     _limit: asyncio.TimerHandle | None = None
-    _idle_since_s = 0.0
+    idle_since_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._idle_since_s = self.loop.time()
+        self.idle_since_s = self.loop.time()
         self._limit = self.loop.call_later(_HEADER_S, transport.close)
         if len(self.connections) > AT_ONCE:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._idle_since_s = self.loop.time()
+        self.idle_since_s = self.loop.time()
         cycle = self._begun
         is_begun = cycle is not None and not cycle.response_complete
         if is_begun and self._limit:
@@ -55,18 +55,18 @@ class Line(H11Protocol):
     def _begun(self) -> RequestResponseCycle | None:
         return cast("RequestResponseCycle | None", self.cycle)  # None before the first request
 
-    def _is_at_work(self) -> bool:
+    def is_at_work(self) -> bool:
         """Tells whether a whole request is there and its answer is not."""
         cycle = self._begun
         return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
     def _make_room(self) -> None:
-        idle = [it for it in self.connections if isinstance(it, Line) and not it._is_at_work()]
-        longest = min(idle, key=lambda it: it._idle_since_s)  # this one is idle, if no other is
+        idle = [it for it in self.connections if isinstance(it, Line) and not it.is_at_work()]
+        longest = min(idle, key=lambda it: it.idle_since_s)  # this one is idle, if no other is
         self.connections.discard(longest)  # it is lost a moment later, and counted no more
         longest.transport.abort()
 
     def _end_soon(self) -> None:
         cycle = self._begun
-        is_awaited = self._is_at_work() and cycle is not None and not cycle.response_started
+        is_awaited = self.is_at_work() and cycle is not None and not cycle.response_started
         self.loop.call_later(_LAST_S, self._end_soon if is_awaited else self.transport.abort)

@@ -66,7 +66,6 @@ def application(house: House, known: Secrets) -> Starlette:
         "/interactions/{id}": looking.one,
         "/sound/{id}": looking.sound,
         "/agenda": calendar.agenda,
-        f"{CALENDAR}{{secret}}": calendar.feed,
         "/forget": partial(erasing.choose, names=named),
         "/receipts": erasing.receipts,
         "/receipts/{plan}": erasing.receipt,
@@ -90,6 +89,7 @@ def application(house: House, known: Secrets) -> Starlette:
         "/settings/remove": holding.remove_profile,
     }
     apart: dict[str, tuple[Apart, str]] = {
+        f"{CALENDAR}{{secret}}": (calendar.Feed(), "GET"),
         "/skills": (holding.skills, "GET"),
         "/skills/allow": (holding.allow, "POST"),
         "/microphones": (lambda _house, _asked: holding.microphones(), "POST"),
