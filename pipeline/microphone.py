@@ -21,9 +21,7 @@ from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.capture import Back, Gone
 from pipeline.companion import Companion
 from pipeline.completing import complete
-from pipeline.gate import Gate
 from pipeline.glimpse import Place
-from pipeline.hear import SpeechProbability
 from pipeline.opening import asked_before, the_model, the_vault
 from pipeline.relief import Baton, Relief
 from pipeline.safekeeping import InMemory, InVault, Keeper
@@ -105,7 +103,7 @@ def _listen(
         if turn.is_first:
             _settle(vault, screen, recogniser)
             _warn(vault, screen, profile)
-    keys, detector = _Keys(turn, once=options.once), _detector()
+    keys, detector = _Keys(turn, once=options.once), Voice()
     companion = Companion(vault, screen, keys.muted, keys.keep)
     request = replace(_request(options, profile), hearer=companion.assistant)
     microphone = sound.Microphone(options.device, turn.stop, keys.muted, turn.over)
@@ -177,10 +175,6 @@ def _keep(keeper: InMemory, options: Namespace, it: Terminal) -> None:
         it.say("there is nothing to keep")
     else:
         it.say(f"kept as [bold]{interaction.hex()[:_SHORT]}[/]")
-
-
-def _detector() -> SpeechProbability:
-    return Gate(Voice())
 
 
 class _Muted(threading.Event):

@@ -57,9 +57,9 @@ class Voice:
         """Forgets what came before."""
         self._out, self._cell = np.zeros((2, _WIDTH), np.float32)
 
-    def __call__(self, audio: bytes) -> float:
-        """Returns how likely one chunk holds speech: 512 samples of int16 at 16 kHz."""
-        return float(self.of(np.frombuffer(audio, np.int16)[None])[0])
+    def __call__(self, chunk: "NDArray[np.int16]") -> float:
+        """Returns how likely one chunk holds speech: 512 samples at 16 kHz."""
+        return float(self.of(chunk[None])[0])
 
     def of(self, chunks: "NDArray[np.int16]") -> "NDArray[np.float32]":
         """Returns how likely each of some chunks in a row holds speech; shape (chunks, 512)."""

@@ -52,8 +52,7 @@ def detector() -> SpeechProbability:
     """Returns a detector of voices, which begins anew."""
     from pipeline.voice import Voice
 
-    voice = Voice()
-    return lambda chunk: voice(chunk.tobytes())
+    return Voice()
 
 
 class Desk:

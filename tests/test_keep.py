@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from keys.entry import Noted
 from keys.errors import Erased
 from keys.model import InteractionId
 from keys.receipt import verify
 from pipeline import forgetting, keep, write
 from pipeline.artefact import ACTION, FIRED, RECORD
-from pipeline.assistant.values import ALARM, ITEM, MESSAGE, Action, Fired
+from pipeline.assistant.values import ALARM, ITEM, MESSAGE, Action, Fired, describe
 from pipeline.audit import audit
 from pipeline.errors import NotFound
 from pipeline.select import Selection, select
@@ -217,9 +218,10 @@ def test_the_plan_says_which_record_goes_and_the_log_that_it_was_read(vault: Vau
         (owner,) = vault.owned(RECORD)
         found = forgetting.propose(vault, Selection(match=("hospital",)), NOON)
         (record,) = found.records
-        assert (record.owner, record.what) == (owner, keep.describe(ALARM_AT_SEVEN))
+        assert (record.owner, record.what) == (owner, describe(ALARM_AT_SEVEN))
         assert "hospital" not in repr(found).lower()
         _, entry = next(vault.log.scan_back())
+        assert isinstance(entry, Noted)
         assert (entry.act, entry.how, entry.interactions) == ("read", "plan", (owner,))
         assert (
             forgetting.propose(vault, Selection(ids=(owner.hex(),)), NOON, show=False).records == ()

