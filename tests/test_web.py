@@ -17,12 +17,15 @@ from pipeline.index import Which
 from pipeline.indexing import keep_up
 from pipeline.retention import settings_of
 from pipeline.session import acting, now
-from pipeline.web import acts
+from pipeline.web import acts, pages
 from pipeline.web.sound import part_of, peaks
 from tests.household import make, parts_of, reopen, say, sealed_of, sound_of
 from tests.web_client import Browser, in_house
 
 CANARY = "zanzibar xylophone"
+TEMPLATES = Path(pages.__file__).parent / "templates"
+FILTER = '<form method="get" action="/" class="fields" autocomplete="off">'
+"""The only form that is a navigation: days, and what stands for a profile."""
 
 
 def house(base: Path, *texts: str) -> tuple[Browser, list[str]]:
@@ -80,7 +83,7 @@ def test_a_filter_tells_no_name_in_its_address(tmp_path: Path) -> None:
 def test_search_finds_by_words_in_the_body(tmp_path: Path) -> None:
     browser, ids = house(tmp_path, "red wine", "white wine", "red tea")
     assert shown_in(browser.post("/search", {"words": "red wine"}).text) == ids[:1]
-    assert shown_in(browser.post("/search", {"words": "tea"}, x_anechoic_part="1").text) == ids[2:]
+    assert shown_in(browser.post("/search", {"words": "tea"}).text) == ids[2:]
     assert browser.get("/search?words=red").status == 405
 
 
@@ -191,6 +194,39 @@ def test_receipts_are_listed_newest_first_and_paged_and_a_damaged_one_is_named(
     assert page.count("does not verify") == 1
     assert page.count('class="verdict confirmed"') == 2
     assert "This receipt does not verify" in browser.get(f"/receipts/{plans[1]}").text
+
+
+def test_no_form_is_sent_but_by_a_script() -> None:
+    """A navigation, even one that is refused, leaves what was sent in the browser's files."""
+    found = [it for page in TEMPLATES.glob("*.html") for it in _forms(page.read_text())]
+    assert len(found) >= 12
+    assert {it for it in found if 'method="dialog"' not in it} == {FILTER}
+    assert _forms('<form\n method="post">') == ['<form\n method="post">']  # control
+
+
+def _forms(page: str) -> list[str]:
+    return re.findall(r"<form[^>]*>", page)
+
+
+def test_a_script_is_told_where_to_go_on(tmp_path: Path) -> None:
+    browser, _ = house(tmp_path, "hello")
+    answer = browser.post("/settings/limits", {"words": "1y"}, x_anechoic_part="1")
+    assert (answer.status, json.loads(answer.body)) == (200, {"to": "/settings?saved"})
+    refused = browser.post("/plan", {"way": "words", "words": "wine"}, x_anechoic_part="1")
+    assert (refused.status, "problem" in json.loads(refused.body)) == (404, True)
+
+
+def test_all_that_a_plan_shows_names_its_interaction(tmp_path: Path) -> None:
+    """By that it leaves the page when another door has erased it."""
+    browser, (id_, _) = house(tmp_path, "wake me", "hello")
+    with acting(vault := reopen(tmp_path)):
+        alarm = Action("alarm", at="2036-03-02T07:00:00+00:00", label=CANARY)
+        write.add(vault, vault.resolve(id_), (ACTION, alarm.encode()))
+    page = browser.post("/plan", {"way": "all"}).text
+    plan = page[page.index("<div data-together>") :]
+    lines = [it for it in plan.splitlines() if CANARY in it]
+    assert len(lines) == 1
+    assert all(f'data-interaction="{id_}"' in it for it in lines)
 
 
 def test_a_plan_is_good_once_and_shown_anew_where_it_is_not_known(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from tests.commandline import COMMAND, Shell
 from tests.household import flac_of, reopen, sound_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Route
 
 sync_api = pytest.importorskip("playwright.sync_api")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -205,6 +205,61 @@ def test_a_page_that_nobody_answers_any_more_shows_nothing(tmp_path: Path) -> No
         assert not any(word in page.content() for word in CANARY)
 
 
+def test_a_page_that_was_refused_the_news_asks_again(tmp_path: Path) -> None:
+    shell, id_ = household(tmp_path)
+    with served(shell) as it, chromium(tmp_path / "profile") as browser:
+        answers = list[int]()
+        refused = [503, 503]
+        browser.on("response", lambda row: answers.append(row.status))
+        browser.route(
+            "**/events",
+            lambda route: route.fulfill(status=refused.pop()) if refused else route.continue_(),
+        )
+        page = entered(browser, it)
+        page.wait_for_event("response", lambda row: row.url.endswith("/events") and row.ok)
+        assert answers.count(503) == 2
+        assert page.locator(".said").count() == 4  # control: it is shown as long as it lives
+        shell.json("forget", id_, "--yes")
+        sync_api.expect(page.locator(".said")).to_have_count(3)
+        assert not any(word in page.content() for word in CANARY)
+
+
+def test_an_answer_from_before_an_erasure_shows_nothing_of_it(tmp_path: Path) -> None:
+    """A page, what was searched for, and a plan with what can be kept; each is late once."""
+    shell, id_ = household(tmp_path)
+    others = shell.say(*[SAID] * 2)
+    with served(shell) as it, chromium(tmp_path / "profile") as browser:
+        first = entered(browser, it)  # this one listens for the other
+        page = browser.new_page()
+
+        def late(gone: str) -> "Callable[[Route], None]":
+            def answer(route: "Route") -> None:
+                found = route.fetch()
+                shell.json("forget", gone, "--yes")
+                route.fulfill(response=found)
+
+            return answer
+
+        address = f"{it.base}/interactions/{others[0]}"
+        page.route(address, late(others[0]))
+        page.goto(address)
+        page.get_by_text("This has been forgotten.").wait_for()
+        page.goto(f"{it.base}/")
+        page.route("**/search", late(others[1]))
+        page.get_by_label("Words that were said").fill(CANARY[0])
+        page.keyboard.press("Enter")
+        sync_api.expect(page.locator("#found .said")).to_have_count(1)  # control: what lives
+        page.locator("#found .said").get_by_role("checkbox").check()
+        page.get_by_role("button", name="Forget…").click()
+        page.get_by_label("alarm 07:00, work").wait_for()
+        shell.json("forget", id_, "--yes")
+        page.get_by_text("Something of this has been forgotten meanwhile.").wait_for()
+        assert "07:00" not in page.content()
+        sync_api.expect(first.locator(".said")).to_have_count(3)
+        for each in (first, page):
+            assert not any(word in each.content() for word in CANARY)
+
+
 ATTACK = """<!doctype html><title>attack</title><body>
 <form id=f method=post target=t><input name=way value=all></form><iframe name=t></iframe>
 <script>
@@ -306,6 +361,7 @@ def test_the_browser_keeps_nothing_of_what_was_said(tmp_path: Path, *, may_store
         page.get_by_role("button", name="Forget this…").click()
         page.get_by_role("button", name="Forget for ever").click()
         page.get_by_role("heading", name="Forgotten").wait_for()
+        sent_in_vain(page, it, as_navigation=may_store)
         page.wait_for_timeout(500)
     sample = pcm.astype("<i2").tobytes()[400:432]
     needles = [w.encode(c) for w in CANARY for c in ("utf-8", "utf-16-le")] + [sample]
@@ -315,8 +371,34 @@ def test_the_browser_keeps_nothing_of_what_was_said(tmp_path: Path, *, may_store
     if may_store:
         assert sample in found
         assert any(word.encode() in found for word in CANARY)
+        kept = [data for path, data in files.items() if path.parent.name == "Sessions"]
+        assert any(word.encode() in data for word in CANARY for data in kept)
     else:
         assert not found
+
+
+def sent_in_vain(page: "Page", it: Served, *, as_navigation: bool) -> None:
+    """Looks for what is not there, without our script and with it; has settings refused."""
+    page.route("**/static/forms.js", lambda route: route.abort())
+    by_words = page.locator("form.card", has_text="By words")
+    page.goto(f"{it.base}/forget")
+    by_words.locator("input[name=words]").fill(f"{SAID} nowhere")
+    by_words.get_by_role("button").click()
+    page.unroute("**/static/forms.js")
+    page.goto(f"{it.base}/forget")
+    by_words.locator("input[name=words]").fill(f"{SAID} nowhere")
+    if as_navigation:
+        by_words.evaluate("it => { it.method = 'post'; it.submit(); }")
+        page.get_by_text("That did not come from this page").wait_for()
+        return
+    by_words.get_by_role("button").click()
+    sync_api.expect(by_words.get_by_role("alert")).to_contain_text("No interaction in this vault")
+    page.goto(f"{it.base}/settings")
+    everybody = page.locator("form", has=page.locator("textarea"))
+    everybody.locator("textarea").fill(SAID)
+    everybody.get_by_role("checkbox").check()
+    everybody.get_by_role("button", name="Save").click()
+    sync_api.expect(everybody.get_by_role("alert")).to_contain_text("shortens what is held")
 
 
 def _rest(vault: object, id_: str) -> list[write.Part]:

@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from keys.errors import Busy
 from pipeline.errors import Refused
 from pipeline.session import acting
 from pipeline.web import asked, guard, line
@@ -127,6 +128,15 @@ def test_a_form_without_our_token_changes_nothing(browser: Browser) -> None:
         assert browser.post(path, {"way": "all"}, csrf=False).status == 403
         bad = [("way", "all"), ("csrf", "0" * 64)]
         assert browser.post(path, bad, csrf=False).status == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/enter", "/enterXYZ", "/enter/x", "/static/none.js", "/calendar/x"]
+)
+def test_who_has_not_come_in_gets_no_token(browser: Browser, path: str) -> None:
+    assert browser.known.csrf not in browser.get(path, cookie=None).text
+    assert browser.known.csrf not in browser.post("/plan", {}, csrf=False).text
+    assert browser.known.csrf in browser.get("/").text  # control
 
 
 def test_a_link_is_good_once_and_the_next_one_is_shown(browser: Browser) -> None:
@@ -255,6 +265,17 @@ def test_a_busy_vault_is_said(browser: Browser, tmp_path: Path) -> None:
             answer = browser.get("/")
     assert answer.status == 503
     assert "busy" in answer.text
+
+
+def test_who_holds_the_vault_keeps_no_page_from_watching_it(tmp_path: Path) -> None:
+    vault = make(tmp_path)
+    house = in_house(tmp_path).house
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.web.house.acting", lambda it: acting(it, wait_s=0.05))
+        with acting(vault):
+            assert house.entries() == vault.directory / "log" / "entries"
+            with pytest.raises(Busy), house.acting():  # control: it is held
+                pass
 
 
 # The real server

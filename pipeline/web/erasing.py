@@ -53,14 +53,16 @@ def _planned(vault: Vault, asked: Asked, names: Names, remark: str) -> Answer:
 
 def _of_plan(found: Proposal) -> dict[str, object]:
     rows = interactions_of(found.plan.erased)
+    owners = {it.artefact: row.interaction for row in rows for it in row.artefacts}
     return {
         "plan": found.plan.id.hex(),
         "rows": found.rows[:_MOST_ROWS],
         "more": len(found.rows[_MOST_ROWS:]),
+        "records": found.records,
         "number": len(rows),
         "kinds": found.kinds.most_common(),
         "keys": len(found.plan.slots),
-        "keepable": [(_kept_name(it), it) for it in found.keepable],
+        "keepable": [(_kept_name(it), it, owners[it.artefact.hex()]) for it in found.keepable],
         "disclosed": [(it, Given.parse(it) is not None) for it in found.plan.disclosed],
         "only_audio": found.only_audio,
         "spoken_now": found.remark,

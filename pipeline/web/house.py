@@ -77,15 +77,19 @@ class House:
         self.on_enter = on_enter
         """Called when a link was used: the next one can be shown."""
         self.memory = Memory()
-        self._lock, self._closed, self._watchers = threading.Lock(), threading.Event(), 0
+        self._lock, self._opening = threading.Lock(), threading.Lock()
+        self._closed, self._watchers = threading.Event(), 0
 
     @contextmanager
     def acting(self) -> Iterator[Vault]:
         """Holds the vault for one request; raises `Busy`."""
-        with self._lock:
+        with self._lock, acting(vault := self._opened()):
+            yield vault
+
+    def _opened(self) -> Vault:
+        with self._opening:
             self._vault = self._vault or self._open()
-            with acting(self._vault):
-                yield self._vault
+            return self._vault
 
     @property
     def directory(self) -> Path | None:
@@ -97,11 +101,13 @@ class House:
         self._closed.set()
 
     def entries(self) -> Path:
-        """Returns where the log grows; raises `Busy` where too many watch it already."""
-        with self.acting() as vault:
-            if self._watchers >= _MOST_WATCHERS:
-                raise Busy(f"{self._watchers} pages are open at once already; close one of them")
-            return vault.directory / "log" / "entries"
+        """Returns where the log grows; raises `Busy` where too many watch it already.
+
+        Whoever holds the vault, and for however long: a page that may not watch shows nothing.
+        """
+        if self._watchers >= _MOST_WATCHERS:
+            raise Busy(f"{self._watchers} pages are open at once already; close one of them")
+        return self._opened().directory / "log" / "entries"
 
     async def changes(self, entries: Path) -> AsyncIterator[tuple[str, str]]:
         """Yields what happens, with its data, until closed; an empty name now and then.

@@ -95,9 +95,8 @@ def search(vault: Vault, asked: Asked) -> Answer:
     values = {
         "days": list(days(rows, datetime.now(UTC))),
         "number": len(rows),
-        "words": words,
     }
-    return Shown("_found.html" if asked.is_part else "found.html", values)
+    return Shown("_found.html", values)
 
 
 def one(vault: Vault, asked: Asked) -> Answer:

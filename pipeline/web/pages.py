@@ -6,7 +6,7 @@ that says what to do: never a traceback, and never a word that was spoken. Add a
 """
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from importlib.resources import files
@@ -21,6 +21,7 @@ from starlette.responses import (
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
+    RedirectResponse,
     Response,
     StreamingResponse,
 )
@@ -45,6 +46,8 @@ _RETRY_MS = 400
 _STREAM = "text/event-stream"
 _WISHES = {"mute": True, "listen": False}
 _ANEW = "Go back, load the page anew and try again."
+_FOR_ALL: Mapping[str, object] = {"csrf": "", "hears": False}
+"""What the door and refusals are made with, which whoever asks may get: they have no token."""
 _HEADLINES = {
     404: "There is no such thing",
     410: "This has been forgotten",
@@ -141,20 +144,18 @@ class _Pages:
 
     def _answer(self, answer: Apart, asked: Asked) -> Response:
         found = answer(self._house, asked)
-        return self._shown(found, asked.query) if isinstance(found, Shown) else found
-
-    def _shown(self, it: Shown, query: object = None) -> Response:
-        chosen = query if isinstance(query, dict) else {}
-        page = templates().get_template(it.template)
-        more = {"csrf": self._known.csrf, "query": chosen, "urlencode": urlencode}
-        more["hears"] = self._house.place is not None
-        return HTMLResponse(page.render(**it.values, **more), it.status)
+        if asked.is_part and isinstance(found, RedirectResponse):
+            return JSONResponse({"to": found.headers["location"]})
+        if isinstance(found, Shown):
+            more = {"csrf": self._known.csrf, "query": asked.query, "urlencode": urlencode}
+            return _rendered(found, more | {"hears": self._house.place is not None})
+        return found
 
     def _problem(self, status: int, what: str, is_part: bool) -> Response:
         if is_part:
             return JSONResponse({"problem": what}, status)
         values = {"headline": _HEADLINES.get(status, _HEADLINES[500]), "what": what}
-        return self._shown(Shown("problem.html", {**values, "status": status}, status))
+        return _rendered(Shown("problem.html", {**values, "status": status}, status), _FOR_ALL)
 
     async def on_http(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -172,7 +173,7 @@ class _Pages:
         return Response(file.read_bytes(), media_type=_TYPES[name.suffix])
 
     async def door(self, _: Request) -> Response:
-        return self._shown(Shown("enter.html", {}))
+        return _rendered(Shown("enter.html", {}), _FOR_ALL)
 
     async def enter(self, request: Request) -> Response:
         """Lets a browser in that shows the ticket of the link; from then on the link is used up."""
@@ -209,6 +210,11 @@ class _Pages:
         except Exception as error:  # noqa: BLE001 - as above
             return self._problem(*_told(error), is_part=True)
         return StreamingResponse(_stream(self._house.changes(entries)), media_type=_STREAM)
+
+
+def _rendered(it: Shown, more: Mapping[str, object]) -> Response:
+    page = templates().get_template(it.template)
+    return HTMLResponse(page.render(**it.values, **more), it.status)
 
 
 async def _stream(changes: AsyncIterator[tuple[str, str]]) -> AsyncIterator[str]:

@@ -1,15 +1,20 @@
 // What every page does: forget at once what is forgotten elsewhere, and never come back from a cache.
 import { ask } from "./ask.js";
+import "./forms.js";
 import { away, hush, show } from "./live.js";
 import { silence } from "./sound.js";
 
 const PATIENCE_MS = 15000;
+const AGAIN_MS = 2000;
 const CHUNK = 500;
 const news = document.getElementById("news");
 const main = document.getElementById("main");
 const channel = new BroadcastChannel("anechoic");
 let lost;
+let again;
 let now = null;
+let isDeaf = false;
+let isOut = false;
 
 document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
@@ -27,7 +32,7 @@ addEventListener("pageshow", (event) => {
 });
 addEventListener("pagehide", () => silence());
 
-function conceal(text, more = "") {
+export function conceal(text, more = "") {
   silence();
   const it = document.createElement("div");
   it.className = "empty";
@@ -50,8 +55,9 @@ export async function check() {
       living = { ...living, ...(await answer.json()) };
     }
   } catch (error) {
+    clearTimeout(again);
     if (error.isOut) out();
-    else setTimeout(check, 1000);
+    else again = setTimeout(check, 1000);
     return;
   }
   const gone = shown.filter((id) => !(living[id] || []).includes("words"));
@@ -64,6 +70,7 @@ function forget(id) {
   silence(id);
   for (const it of document.querySelectorAll(`[data-interaction="${id}"]`)) {
     if ("whole" in it.dataset) { conceal("This has been forgotten.", "Its keys are destroyed; its receipt is under “Receipts”."); continue; }
+    if (it.closest("[data-together]")) { conceal("Something of this has been forgotten meanwhile.", "So the plan is another one. Ask for it anew."); continue; }
     if (it.contains(document.activeElement)) main.focus();
     const day = it.closest(".day, .card, .result");
     it.remove();
@@ -76,21 +83,27 @@ function mute(id) {
   for (const it of document.querySelectorAll(`[data-sound="${id}"]`)) it.remove();
 }
 
-function out() {
+export function out() {
+  isOut = true;
   away();
   conceal("This page is closed.", "Open the link that “anechoic serve” shows in its terminal.");
   channel.close();
 }
 
-// One page listens for all others of this browser, which allows a server but a few connections.
-function listen(release) {
+// One page listens for all others of this browser, which allows a server but a few connections. A stream that
+// was refused is asked for again: nobody else would.
+function listen() {
+  if (isOut) return;
   const source = new EventSource("/events");
   const said = (it) => { hear(it); channel.postMessage(it); };
-  source.onopen = () => said({ what: "open" });
+  source.onopen = () => { isDeaf = false; said({ what: "open" }); };
   source.onerror = () => {
     now = null;
-    said({ what: source.readyState === EventSource.CLOSED ? "closed" : "lost" });
-    if (source.readyState === EventSource.CLOSED) release();
+    isDeaf = true;
+    said({ what: "lost" });
+    if (source.readyState !== EventSource.CLOSED) return;
+    check();
+    setTimeout(listen, AGAIN_MS);
   };
   source.addEventListener("erased", () => said({ what: "erased" }));
   source.addEventListener("heard", () => said({ what: "heard" }));
@@ -103,6 +116,7 @@ function listen(release) {
 function hear(it) {
   if (it.what === "new") {
     if (now) channel.postMessage({ what: "now", now });
+    if (isDeaf) channel.postMessage({ what: "lost" });
     return;
   }
   if (it.what === "lost") {
@@ -121,4 +135,5 @@ channel.onmessage = (event) => hear(event.data);
 channel.postMessage({ what: "new" });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
 if (navigator.locks) navigator.locks.request("anechoic-events", () => new Promise(listen));
-else listen(() => {});
+else listen();
+check(); // something may have been forgotten between the making of this page and now

@@ -14,6 +14,7 @@ function into(place, html) {
   place.append(...nodes);
   attach(place);
   wire(place);
+  check(); // the answer may be older than the last erasure
 }
 
 async function older(event) {
@@ -43,6 +44,7 @@ function wire(place) {
 // What was heard meanwhile comes to the top; where days or people were chosen, it is only told of.
 let coming = null;
 function news() {
+  if (!rows.isConnected) return; // a plan has taken its place
   if (!search || "filtered" in rows.dataset) { tell("Something new was heard. Show it", () => { location.href = "/"; }); return; }
   coming = (coming || Promise.resolve()).then(newer).catch(() => {});
 }
