@@ -7,7 +7,7 @@ MINUTES := 60
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check man fuzz bench soak samples clean
+.PHONY: help setup model demo test quick check man fuzz bench soak pictures samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ bench: model ## everything beside what people use instead, in half an hour; QUIC
 soak: model ## an hour of mixed work on one vault, looked at from all sides; MINUTES=60
 	@PYTHON="$(PYTHON)" bash .ci/setup tests
 	@$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
+
+pictures: model ## make the pictures of the README again (needs chromium)
+	@PYTHON="$(PYTHON)" bash .ci/setup tests
+	@$(BIN)/python -m tests.pictures
 
 samples: setup ## make the sample recordings again (needs flite)
 	@$(BIN)/python samples/make.py
