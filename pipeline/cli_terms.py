@@ -57,6 +57,7 @@ def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401
     )
     existing = "what was captured before gets these limits too, where they are shorter"
     it.add_argument("--existing", action="store_true", help=existing)
+    it.add_argument("--yes", action="store_true", help="do not ask, whatever that erases at once")
     believe = "the clock is right, though it has leapt ahead by more than a week"
     it.add_argument("--believe-clock", action="store_true", help=believe)
 

@@ -129,6 +129,14 @@ def change(vault: Vault, make: Change, clock: Clock) -> Settings:
     return new
 
 
+def would_erase(vault: Vault, make: Change, clock: Clock) -> Due:
+    """Returns what `change` would have erased at once, and changes nothing; raises as it does."""
+    state = state_of(vault, clock)
+    reckoning = state.agenda.reckoning if state else first_look(seconds_of(clock()))
+    new = make(state.settings if state else Settings(), time_of(reckoning.stamp_s))
+    return _due(vault, new, reckoning.now_s)
+
+
 def believe(vault: Vault, clock: Clock) -> None:
     """Takes the clock for right, though it has leapt ahead."""
     if state := state_of(vault, clock):
@@ -266,7 +274,7 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 
 
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
-    found = _due(vault, state)
+    found = _due(vault, state.settings, state.now_s)
     done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
     # What cannot be read may come back, and so may an old agenda: one is good for a day.
     next_s = shorter(found.next_s, state.now_s + DAY_S)
@@ -274,14 +282,14 @@ def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
     return done
 
 
-def _due(vault: Vault, state: State) -> Due:
+def _due(vault: Vault, settings: Settings, now_s: int) -> Due:
     """Looks at what may be due, and at what no segment has; most is decided by columns."""
     from pipeline import index  # these take a moment to load, and mostly nothing is due
     from pipeline.outlook import Outlook
 
-    outlook = Outlook(state.settings, state.now_s, vault.ring.liveness())
+    outlook = Outlook(settings, now_s, vault.ring.liveness())
     rows = (_row(vault, it) for it in index.some(vault, outlook.undecided))
-    found = due(rows, state.settings, state.now_s)
+    found = due(rows, settings, now_s)
     return replace(found, next_s=shorter(found.next_s, outlook.next_s))
 
 

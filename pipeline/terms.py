@@ -31,6 +31,9 @@ def retention(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     wish = _wish(options) if options.act == "set" else None
     vault = the_vault(options, it)
+    if wish and not _agreed(options, it, vault, wish):
+        it.say("nothing was changed")
+        return FAILED
     with acting(vault):
         if wish:
             retaining.change(vault, lambda old, at: set_limits(old, wish, at), now)
@@ -40,6 +43,20 @@ def retention(options: Namespace) -> int:
         state, doubt = state_of(vault, now), retaining.doubt(vault, now)
     _show(it, state.settings if state else Settings(), state, doubt)
     return DONE
+
+
+def _agreed(options: Namespace, it: Terminal, vault: Vault, wish: Wish) -> bool:
+    """Asks whoever sits there before limits erase something at once; a program has decided."""
+    if options.yes or not sys.stdin.isatty():
+        return True
+    with acting(vault):
+        goes = retaining.would_erase(vault, lambda old, at: set_limits(old, wish, at), now)
+    if not goes:
+        return True
+    what = [count(len(goes.whole), "interaction")] * bool(goes.whole)
+    what += [f"the audio of {count(len(goes.audio), 'interaction')}"] * bool(goes.audio)
+    it.say(f"these limits erase {' and '.join(what)} at once, with every copy of them anywhere")
+    return it.ask("Erase this for ever? Type [bold]yes[/]:").lower() in {"yes", "y"}
 
 
 def profile(options: Namespace) -> int:

@@ -305,6 +305,24 @@ def test_existing_is_asked_for_and_erases_at_once(shell: Shell) -> None:
     assert is_erased(shell, interaction), "it was heard in February"
 
 
+def test_existing_asks_on_a_terminal_and_says_how_much(shell: Shell) -> None:
+    (interaction,) = shell.say(LIGHT)
+    words = ("retention", "set", "--words", "1h", "--existing")
+    code, screen = shell.on_a_terminal(*words, answers=[("yes", "no\n")])
+    assert code == 1
+    assert "these limits erase 1 interaction at once" in " ".join(plain(screen).split())
+    assert "nothing was changed" in plain(screen)
+    assert not is_erased(shell, interaction)
+    assert shell.json("retention", "show")["words"] == "forever"
+    assert shell.on_a_terminal("retention", "set", "--words", "2h")[0] == 0  # erases nothing
+    code, _ = shell.on_a_terminal(*words, answers=[("yes", "yes\n")])
+    assert code == 0
+    assert is_erased(shell, interaction)
+    (other,) = shell.say(LIGHT)
+    assert shell.on_a_terminal(*words, "--yes")[0] == 0
+    assert is_erased(shell, other)
+
+
 def test_show_says_until_when(shell: Shell) -> None:
     interaction = overdue(shell, Wish(audio="1d", words="5d"))
     found = shell.json("show", interaction)["retention"]

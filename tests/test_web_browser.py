@@ -393,6 +393,9 @@ def sent_in_vain(page: "Page", it: Served, *, as_navigation: bool) -> None:
         return
     by_words.get_by_role("button").click()
     sync_api.expect(by_words.get_by_role("alert")).to_contain_text("No interaction in this vault")
+    by_words.locator("input[name=words]").fill(SAID)  # this was said once more, and lives
+    by_words.get_by_role("button").click()
+    page.get_by_role("heading", name="Before you forget").wait_for()
     page.goto(f"{it.base}/settings")
     everybody = page.locator("form", has=page.locator("textarea"))
     everybody.locator("textarea").fill(SAID)

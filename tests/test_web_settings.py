@@ -47,6 +47,42 @@ def test_how_long_a_child_may_be_silent(browser: Browser, tmp_path: Path) -> Non
     assert refused.status == 400
 
 
+def test_limits_that_erase_at_once_say_how_much_first(browser: Browser, tmp_path: Path) -> None:
+    (other,) = say(reopen(tmp_path), "budget")
+    fields = {"words": "1h", "existing": "yes", "own_words": "boss"}
+    shown = browser.post("/settings/limits", fields)
+    assert shown.status == 200
+    assert "2 interactions" in shown.text
+    assert f'<li data-interaction="{other.hex()}"' in shown.text
+    assert len(shown_in(browser.get("/").text)) == 2
+    assert settings(tmp_path) == Settings()  # nothing has happened
+    fresh = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown.text))
+    assert fresh == {**fields, "agreed": "2 0"}
+    say(reopen(tmp_path), "tea")
+    again = browser.post("/settings/limits", fresh)  # to these three nobody agreed
+    assert again.status == 200
+    assert "Something has changed" in again.text
+    assert len(shown_in(browser.get("/").text)) == 3
+    assert browser.post("/settings/limits", {**fresh, "agreed": "3 0"}).status == 303
+    assert not shown_in(browser.get("/").text)
+    assert settings(tmp_path).words == ("boss",)
+
+
+def test_limits_that_take_the_sound_alone_say_so(browser: Browser) -> None:
+    fields = {"audio": "none", "existing": "yes"}
+    shown = browser.post("/settings/limits", fields)
+    assert "The sound of 1 interaction; the words stay." in shown.text
+    assert browser.post("/settings/limits", {**fields, "agreed": "0 1"}).status == 303
+    assert "mine" in browser.get("/").text
+
+
+def test_limits_that_erase_nothing_at_once_are_set_without_asking(browser: Browser) -> None:
+    """The control of the two before."""
+    for fields in ({"words": "1h"}, {"words": "100y", "existing": "yes"}):
+        assert browser.post("/settings/limits", fields).status == 303
+    assert "mine" in browser.get("/").text
+
+
 def test_a_microphone_is_bound_to_a_profile(browser: Browser, tmp_path: Path) -> None:
     child(browser)
     fields = {"name": "tim", "device": "nursery"}

@@ -2,9 +2,10 @@
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from pipeline import devices, index, places, profiles, reporting, retention
+from pipeline import devices, history, index, places, profiles, reporting, retention
 from pipeline.doctor import findings
 from pipeline.errors import NoAudioDevice, Refused
+from pipeline.limits import Due
 from pipeline.profiles import Newcomer, Wish
 from pipeline.report import report as report_of
 from pipeline.retention import state_of
@@ -20,6 +21,8 @@ from pipeline.web.house import House
 from pipeline.web.looking import Answer, Names, Shown
 
 _MOST_LEFT = 30
+_MOST_ROWS = 200
+_AGREED = "agreed"
 _DURATIONS = ("none", "1h", "1d", "7d", "30d", "90d", "1y", "forever")
 
 
@@ -67,7 +70,7 @@ def _limits(settings: Settings, profile: Profile | None) -> dict[str, object]:
 
 
 def set_limits(vault: Vault, asked: Asked) -> Answer:
-    """Sets limits for everybody or a profile."""
+    """Sets limits for everybody or a profile; what they would erase at once is shown first."""
     profile = asked.one("profile") or None
     own = asked.one("own_words").splitlines() if "own_words" in dict(asked.fields) else None
     wish = Wish(
@@ -80,8 +83,31 @@ def set_limits(vault: Vault, asked: Asked) -> Answer:
         consent_by=asked.one("consent_by") or None,
         existing=asked.one("existing") == "yes",
     )
-    retention.change(vault, lambda old, at: profiles.set_limits(old, wish, at), now)
+
+    def make(old: Settings, at: str) -> Settings:
+        return profiles.set_limits(old, wish, at)
+
+    goes = retention.would_erase(vault, make, now)
+    if goes and asked.one(_AGREED) != _number(goes):
+        return _before(vault, asked, goes)
+    retention.change(vault, make, now)
     return RedirectResponse("/settings?saved", 303)
+
+
+def _before(vault: Vault, asked: Asked, goes: Due) -> Shown:
+    values = {
+        "whole": len(goes.whole),
+        "audio": len(goes.audio),
+        "rows": list(history.some(vault, goes.whole[:_MOST_ROWS], "plan")),
+        "fields": [it for it in asked.fields if it[0] != _AGREED] + [(_AGREED, _number(goes))],
+        "is_other": bool(asked.one(_AGREED)),
+    }
+    return Shown("shorten.html", values)
+
+
+def _number(goes: Due) -> str:
+    """Says how much somebody agrees to; where it is not so much any more, they are asked again."""
+    return f"{len(goes.whole)} {len(goes.audio)}"
 
 
 def add_profile(vault: Vault, asked: Asked) -> Answer:
