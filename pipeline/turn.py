@@ -32,9 +32,10 @@ class Turn:
     """One worker's turn, as the worker sees it.
 
     The first one's has begun from the start. Every other prepares itself, opens what it will need,
-    calls `ready`, and waits for `began` with what only one of them can do. When it is `over`, a worker finishes what is under way,
-    calls `leave`, and returns `RELIEVED`. When `stop` is set, somebody wants it all to end: it
-    finishes what is under way, and returns the exit code; Ctrl-C once more is `KeyboardInterrupt`.
+    calls `ready`, and waits for `began` with what only one of them can do. When it is `over`, a
+    worker finishes what is under way, calls `leave`, and returns `RELIEVED`. When `stop` is set,
+    somebody wants it all to end: it finishes what is under way, and returns the exit code; Ctrl-C
+    once more is `KeyboardInterrupt`.
     """
 
     def __init__(self, connection: Connection, left: bytes, *, is_first: bool) -> None:

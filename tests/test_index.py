@@ -212,17 +212,17 @@ def test_a_filtered_history_opens_only_what_it_shows(
     since = datetime.fromisoformat("2026-02-04T08:00:00Z")
     until = datetime.fromisoformat("2026-02-06T08:00:00Z")
     opened = list[str]()
-    real = vault.read
+    real = vault.open
 
-    def read(interaction: InteractionId, kind: str) -> object:
-        opened.append(kind)
-        return real(interaction, kind)
+    def open_(artefact: Artefact) -> Opener:
+        opened.append(artefact.kind)
+        return real(artefact)
 
-    monkeypatch.setattr(vault, "read", read)
+    monkeypatch.setattr(vault, "open", open_)
     with acting(vault, clock):
         found = history.history(vault, Filter(since, until, "default"), None)
     assert [row.text for row in found] == ["text 4", "text 3"]
-    assert opened == ["meta", "transcript"] * 2
+    assert opened == [INDEX, *["meta", "transcript"] * 2]
 
 
 def test_an_utterance_without_words_is_taken_in_when_it_has_them(vault: Vault) -> None:
