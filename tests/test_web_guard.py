@@ -378,7 +378,7 @@ def test_of_too_many_connections_the_idle_ones_go(opened: tuple[Door, list[str]]
             except ConnectionError:
                 pass
             each.close()
-        assert 0 < left <= line.AT_ONCE
+        assert 0 < left <= 64
         watching.settimeout(0.3)
         with contextlib.suppress(TimeoutError):  # what is at work stays
             assert watching.recv(1000)

@@ -315,6 +315,11 @@ def test_frames_without_sound_keep_no_place(what: bytes, pause_s: float) -> None
         assert is_well(it)
 
 
+def test_chunks_without_sound_cost_more_than_their_time() -> None:
+    with running([None], replace(BRISK, idle_s=20.0)) as it, flood(it, SOUNDLESS, 0.01) as ended:
+        assert ended.wait(10)
+
+
 @pytest.mark.parametrize(
     "what",
     [SOUNDLESS, written(AudioStart(RATE_HZ, 2, 1).event()), b" ", b""],
