@@ -18,14 +18,11 @@ from keys.pages import (
     FRAME_SIZE,
     PAGE_SIZE,
     SLOTS_PER_PAGE,
-    PageRef,
     open_page,
     seal_page,
 )
+from keys.pagetable import PageRef, PageTable
 from keys.secret import TAG_SIZE, Secret, random_secret
-
-Pages = Mapping[int, PageRef]
-"""Where each page lies and what opens it, as a top page has it."""
 
 _CACHED = 64
 _FRAMES_SPARE = 2
@@ -40,7 +37,7 @@ class PageFile:
         self._disk, self._path, self._vault = disk, path, vault
         self._cache: dict[int, Secret] = {}
 
-    def key(self, pages: Pages, slot: Slot) -> Secret | None:
+    def key(self, pages: PageTable, slot: Slot) -> Secret | None:
         """Returns a copy of the slot's key, None when there is none; raises `Tampered`."""
         number = slot // SLOTS_PER_PAGE
         if number not in pages:
@@ -48,7 +45,7 @@ class PageFile:
         key = _place(memoryview(self._page(number, pages[number])), slot)
         return None if key == EMPTY else Secret(key)
 
-    def live(self, pages: Pages, number: int) -> bytes:
+    def live(self, pages: PageTable, number: int) -> bytes:
         """Tells of each slot of a page whether it has a key, as 0 or 1; raises `Tampered`."""
         if number not in pages:
             return bytes(SLOTS_PER_PAGE)
@@ -59,8 +56,12 @@ class PageFile:
         return bytes(_place(view, Slot(n)) != EMPTY for n in range(SLOTS_PER_PAGE))
 
     def fold(
-        self, pages: Pages, fresh: Mapping[Slot, Secret], dead: Iterable[Slot], first_frame: int = 0
-    ) -> dict[int, PageRef]:
+        self,
+        pages: PageTable,
+        fresh: Mapping[Slot, Secret],
+        dead: Iterable[Slot],
+        first_frame: int = 0,
+    ) -> PageTable:
         """Writes each page that gains a fresh key or loses a dead one; returns where all lie then.
 
         A page left without keys is not written. Where most frames are free, the page that lies
@@ -68,31 +69,30 @@ class PageFile:
         """
         there = (slot for slot in dead if slot in fresh or slot // SLOTS_PER_PAGE in pages)
         gains, losses = _by_page(fresh), _by_page(there)
-        after, free = dict(pages), self._free_frames(pages, first_frame)
+        after, free = dict[int, PageRef | None](), self._free_frames(pages, first_frame)
         moved = self._last_of_few(pages) if not first_frame else set()
         for number in sorted(gains.keys() | losses.keys() | moved):
-            after.pop(number, None)
+            after[number] = None
             with self._copy(pages, number) as keys:
                 _put(keys, {slot: fresh[slot] for slot in gains.get(number, ())})
                 _put(keys, dict.fromkeys(losses.get(number, ()), EMPTY))
                 if keys != _NO_KEYS:
                     after[number] = self._write(number, keys, next(free))
-        return after
+        return pages.replaced(after)
 
-    def check(self, pages: Pages, known: Pages) -> None:
+    def check(self, pages: PageTable, known: PageTable) -> None:
         """Reads and opens each page that does not lie where it is `known`; raises `Tampered`."""
-        frames = {number: ref.frame for number, ref in known.items()}
-        for number, ref in pages.items():
-            if ref.frame != frames.get(number):
-                self._read(number, ref).wipe()
+        for number, frame in pages.frames.items():
+            if known.frames.get(number) != frame:
+                self._read(number, pages[number]).wipe()
 
     def sync(self) -> None:
         """Makes what was folded durable."""
         self._disk.sync(self._path)
 
-    def cut(self, pages: Pages) -> None:
+    def cut(self, pages: PageTable) -> None:
         """Cuts the file after the last frame in use."""
-        size = FRAME_SIZE * (1 + max((ref.frame for ref in pages.values()), default=-1))
+        size = FRAME_SIZE * (1 + max(pages.frames.values(), default=-1))
         if (self._disk.size(self._path) or 0) > size:
             self._disk.truncate(self._path, size)
 
@@ -106,20 +106,20 @@ class PageFile:
             page.wipe()
         self._cache.clear()
 
-    def _last_of_few(self, pages: Pages) -> set[int]:
+    def _last_of_few(self, pages: PageTable) -> set[int]:
         """Returns the page that lies last where most frames are free: it moves to an earlier one.
 
         One a rotation, so that the file shrinks in time and no erasure pays for it at once.
         """
         if self.end() <= 2 * len(pages) + _FRAMES_SPARE:
             return set()
-        return {max(pages, key=lambda number: pages[number].frame)} if pages else set()
+        return {max(pages, key=pages.frames.__getitem__)} if pages else set()
 
-    def _free_frames(self, pages: Pages, first: int) -> Iterator[int]:
-        used = {ref.frame for ref in pages.values()}
+    def _free_frames(self, pages: PageTable, first: int) -> Iterator[int]:
+        used = set(pages.frames.values())
         return (frame for frame in count(first) if frame not in used)
 
-    def _copy(self, pages: Pages, number: int) -> Secret:
+    def _copy(self, pages: PageTable, number: int) -> Secret:
         return Secret(self._page(number, pages[number]) if number in pages else PAGE_SIZE)
 
     def _write(self, number: int, keys: Secret, frame: int) -> PageRef:

@@ -8,10 +8,10 @@ starts with a version marker or is bound to one; parsers take exactly the canoni
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from keys.errors import Malformed, Tampered
 from keys.model import KEY_SIZE, Epoch, Slot, VaultId
+from keys.pagetable import ROW_SIZE, PageRef, PageTable
 from keys.secret import NONCE_ZERO, TAG_SIZE, Secret, decrypt, derive, encrypt, fill_random
 
 MAGIC = b"anechoic-ring/1\n"
@@ -25,8 +25,6 @@ EMPTY = bytes(KEY_SIZE)
 _HEAD = struct.Struct(">16s16sQH")
 _TOP = struct.Struct(">QI32s")
 _COUNTS = struct.Struct(">QI")
-_ENTRY = struct.Struct(">II32x")
-"""Number and frame; the key that follows is never a value of its own, which would be `bytes`."""
 _LENGTH = struct.Struct(">I")
 _NONCE_SIZE = 12
 _RECORD_LEAST = _LENGTH.size + _NONCE_SIZE + TAG_SIZE
@@ -56,29 +54,19 @@ class Head:
         return _HEAD.pack(MAGIC, self.vault, self.epoch, len(rows)) + b"".join(rows)
 
 
-class PageRef(NamedTuple):
-    """Where one page lies and the one-time key that opens it, a `Secret` or its place in one."""
-
-    frame: int
-    key: bytearray | memoryview
-
-
 @dataclass(slots=True)
 class Top:
     """The content of a top page: everything that the root gives access to."""
 
     next_slot: int
     signer_seed: Secret
-    pages: dict[int, PageRef] = field(default_factory=dict)
+    pages: PageTable = field(default_factory=PageTable)
     pending: bytes = b""
-    plain: Secret = field(default_factory=Secret)
-    """Where the keys of the pages lie that were read with this top page."""
 
     def wipe(self) -> None:
         """Overwrites the keys and forgets the pages."""
-        self.pages.clear()
         self.signer_seed.wipe()
-        self.plain.wipe()
+        self.pages.wipe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +104,44 @@ def parse_head(data: bytes | bytearray) -> tuple[Head, int]:
     return Head(VaultId(vault), Epoch(epoch), tuple(stanzas)), at
 
 
-def seal_top(top: Top, root: Secret, head: bytes) -> bytes:
+def encode_top(top: Top) -> Secret:
+    """Returns the content of a top page."""
+    rows = top.pages.rows
+    plain = Secret(_TOP.size + len(rows) + len(top.pending))
+    _TOP.pack_into(plain, 0, top.next_slot, len(top.pages), top.signer_seed)
+    view, end = memoryview(plain), _TOP.size + len(rows)
+    view[_TOP.size : end], view[end:] = rows, top.pending
+    return plain
+
+
+def seal_top(plain: Secret, root: Secret, head: bytes) -> bytes:
     """Returns the sealed top page with its length before it, bound to the state's head."""
-    size = _TOP.size + _ENTRY.size * len(top.pages) + len(top.pending)
-    with Secret(size) as plain, _top_key(root) as key:
-        _TOP.pack_into(plain, 0, top.next_slot, len(top.pages), top.signer_seed)
-        at = _TOP.size
-        for number, ref in sorted(top.pages.items()):
-            _ENTRY.pack_into(plain, at, number, ref.frame)
-            at += _ENTRY.size
-            memoryview(plain)[at - KEY_SIZE : at] = ref.key
-        memoryview(plain)[at:] = top.pending
+    with _top_key(root) as key:
         sealed = encrypt(key, NONCE_ZERO, plain, head)
     return _LENGTH.pack(len(sealed)) + sealed
 
 
 def open_top(data: memoryview, root: Secret, head: bytes) -> tuple[Top, int]:
     """Opens the top page at the start of `data`; returns it with the bytes it took."""
+    plain, end = unseal_top(data, root, head)
+    with plain:
+        return _parse_top(memoryview(plain)), end
+
+
+def unseal_top(data: memoryview, root: Secret, head: bytes) -> tuple[Secret, int]:
+    """Returns the content of the top page at the start of `data`, with the bytes it took."""
     end = _LENGTH.size + (_LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else 0)
     if end > len(data):  # not for the tag to find: a slice past the end would hide it
         raise Tampered(f"the ring's top page is cut off: {len(data)} of {end} bytes")
     with _top_key(root) as key:
-        plain = decrypt(key, NONCE_ZERO, data[_LENGTH.size : end], head, "the ring's top page")
-    return _parse_top(plain), end
+        return decrypt(key, NONCE_ZERO, data[_LENGTH.size : end], head, "the ring's top page"), end
 
 
-def _parse_top(plain: Secret) -> Top:
-    """Parses a top page; the keys of its pages stay in their places."""
-    view = memoryview(plain)
+def _parse_top(view: memoryview) -> Top:
     next_slot, count = _COUNTS.unpack_from(view)
-    end = _TOP.size + _ENTRY.size * count
-    top = Top(next_slot, Secret(view[_COUNTS.size : _TOP.size]), {}, bytes(view[end:]), plain)
-    key_at = _TOP.size + _ENTRY.size - KEY_SIZE
-    for number, frame in _ENTRY.iter_unpack(view[_TOP.size : end]):
-        top.pages[number] = PageRef(frame, view[key_at : key_at + KEY_SIZE])
-        key_at += _ENTRY.size
-    return top
+    end = _TOP.size + ROW_SIZE * count
+    pages = PageTable(Secret(view[_TOP.size : end]))
+    return Top(next_slot, Secret(view[_COUNTS.size : _TOP.size]), pages, bytes(view[end:]))
 
 
 def seal_page(keys: Secret, ref: PageRef, vault: VaultId, number: int) -> bytearray:

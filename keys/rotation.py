@@ -123,8 +123,8 @@ class Rotation:
             yield bounds_record(known.bounds_at(state.next_slot, absent))
 
     def _write_state(self, top: Top, fresh: FreshRoot, records: Iterable[Secret] = ()) -> None:
-        written = self._states.write(top, fresh, records)
-        self._pages.check(written.pages, self._open_state.top.pages)
+        self._states.write(top, fresh, records)
+        self._pages.check(top.pages, self._open_state.top.pages)
 
     def _recover(self) -> Intent | None:
         """Opens the highest epoch that opens, wipes other shares, drops orphans, reads the journal.

@@ -14,7 +14,18 @@ from keys.durable import Disk
 from keys.errors import AnchorFailure, Tampered
 from keys.model import KEY_SIZE, Epoch, Slot
 from keys.outstanding import Ways
-from keys.pages import Head, Intent, Journal, Top, open_top, parse_head, parse_intent, seal_top
+from keys.pages import (
+    Head,
+    Intent,
+    Journal,
+    Top,
+    encode_top,
+    open_top,
+    parse_head,
+    parse_intent,
+    seal_top,
+    unseal_top,
+)
 from keys.root import FreshRoot, Roots
 from keys.secret import Secret
 
@@ -119,18 +130,22 @@ class States:
         head, _ = parse_head(self._disk.read(self.path(epoch)))
         return {stanza.anchors for stanza in head.stanzas}
 
-    def write(self, top: Top, fresh: FreshRoot, records: Iterable[Secret] = ()) -> Top:
-        """Writes a state, durable with its name on return; returns its top page as read back.
+    def write(self, top: Top, fresh: FreshRoot, records: Iterable[Secret] = ()) -> None:
+        """Writes a state, durable with its name on return; its journal begins with these records.
 
-        Its journal begins with these records.
+        Raises `Tampered` where its top page does not open again as it was.
         """
         path, head = self.path(fresh.head.epoch), fresh.head.encode()
         journal = Journal(fresh.root, fresh.head.vault, fresh.head.epoch)
         first = b"".join(journal.seal(n, record) for n, record in enumerate(records))
-        self._disk.write(path, 0, head + seal_top(top, fresh.root, head) + first)
-        self._disk.sync(path)
-        self._disk.sync_dir(self._directory)
-        return open_top(memoryview(self._disk.read(path))[len(head) :], fresh.root, head)[0]
+        with encode_top(top) as plain:
+            self._disk.write(path, 0, head + seal_top(plain, fresh.root, head) + first)
+            self._disk.sync(path)
+            self._disk.sync_dir(self._directory)
+            found = memoryview(self._disk.read(path))[len(head) :]
+            with unseal_top(found, fresh.root, head)[0] as again:
+                if again != plain:
+                    raise Tampered(f"{path} holds another top page than was written to it")
 
     def open(self, epoch: Epoch, roots: Roots) -> State:
         """Opens a state and reads its journal; raises `AnchorFailure`, `Malformed`, `Tampered`."""

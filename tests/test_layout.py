@@ -130,7 +130,7 @@ keys.anchor.file keys.anchor.medium keys.anchor.keyring keys.anchor.tpm
 keys.anchor.asked
 keys.anchor keys.anchor.chip keys.anchor.blobs
 keys.durable keys.lock
-keys.outstanding keys.recovery
+keys.outstanding keys.recovery keys.pagetable
 keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
 keys.model
 keys.errors keys

@@ -15,7 +15,8 @@ from keys import pagefile, pages
 from keys.durable import Disk
 from keys.errors import KeysError
 from keys.model import KEY_SIZE, Slot
-from keys.pagefile import PageFile, Pages
+from keys.pagefile import PageFile
+from keys.pagetable import PageTable
 from keys.ring import Ring
 from keys.root import Roots
 from keys.secret import Secret
@@ -41,7 +42,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(pagefile, "_FRAMES_SPARE", -(10**6))
     moved, choose = list[int](), PageFile._last_of_few
 
-    def watched(self: PageFile, known: Pages) -> set[int]:
+    def watched(self: PageFile, known: PageTable) -> set[int]:
         found = choose(self, known)
         moved.extend(found)
         return found
@@ -98,7 +99,7 @@ def test_no_crash_with_two_ways_loses_or_revives_while_pages_move(small: list[in
 class MovedInPlace(PageFile):
     """Broken: takes the frames of the pages that it writes anew for free."""
 
-    def _free_frames(self, pages: Pages, first: int) -> Iterator[int]:
+    def _free_frames(self, pages: PageTable, first: int) -> Iterator[int]:
         moved = self._last_of_few(pages) if not first else set()
         used = {ref.frame for number, ref in pages.items() if number not in moved}
         return (frame for frame in count(first) if frame not in used)
@@ -107,7 +108,7 @@ class MovedInPlace(PageFile):
 class CutTooShort(PageFile):
     """Broken: cuts the file after as many frames as there are pages."""
 
-    def cut(self, pages: Pages) -> None:
+    def cut(self, pages: PageTable) -> None:
         if self._disk.size(self._path):
             self._disk.truncate(self._path, FRAME * len(pages))
 

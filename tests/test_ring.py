@@ -24,7 +24,7 @@ from keys.errors import (
     Tampered,
 )
 from keys.model import Epoch, Slot, VaultId
-from keys.pages import FRAME_SIZE, SLOTS_PER_PAGE, Top
+from keys.pages import FRAME_SIZE, SLOTS_PER_PAGE
 from keys.ring import Ring
 from keys.root import Roots
 from keys.secret import Secret, random_secret
@@ -479,9 +479,9 @@ def test_an_anchor_that_changes_while_a_state_is_written_is_seen(
     ring = new_ring(disk, 2)
     write = States.write
 
-    def meanwhile(self: States, *rest: Any) -> Top:  # noqa: ANN401 - passed on as it came
+    def meanwhile(self: States, *rest: Any) -> None:  # noqa: ANN401 - passed on as it came
         FileAnchor(disk, ANCHOR, VAULT).write(Epoch(9), random_secret())
-        return write(self, *rest)
+        write(self, *rest)
 
     monkeypatch.setattr(States, "write", meanwhile)
     with pytest.raises(StateUnknown, match="anchor changed"):

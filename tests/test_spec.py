@@ -31,7 +31,8 @@ from keys.livetree import LiveTree
 from keys.log import Log, signer_of
 from keys.model import ArtefactId, Commitment, Epoch, InteractionId, Label, PlanId, Slot, VaultId
 from keys.note import Signer
-from keys.pages import PageRef, seal_page
+from keys.pages import seal_page
+from keys.pagetable import PageRef
 from keys.receipt import (
     PENDING,
     AnchorLevel,

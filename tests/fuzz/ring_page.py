@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from hashlib import sha256
 
-from keys.pages import PageRef, open_page, seal_page
+from keys.pages import open_page, seal_page
+from keys.pagetable import PageRef
 from keys.secret import Secret
 from tests.fuzz.ring_state import SLOT_KEY, VAULT, block
 from tests.fuzz.target import Target

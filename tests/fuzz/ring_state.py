@@ -31,7 +31,7 @@ def run(data: bytes) -> None:
     head, at = parse_head(data)
     top, size = open_top(view[at:], ROOT, data[:at])
     assert data[:at] == block("state-head")
-    assert (top.next_slot, top.pages, top.pending) == (0, {}, b"")
+    assert (top.next_slot, len(top.pages), top.pending) == (0, 0, b"")
     for _, record in Journal(ROOT, head.vault, head.epoch).open(view[at + size :]):
         assert bytes(record[-32:]) == SLOT_KEY
 

@@ -26,12 +26,12 @@ from keys.pages import (
     SLOTS_PER_PAGE,
     Head,
     Journal,
-    PageRef,
     Top,
     open_page,
     open_top,
     parse_head,
 )
+from keys.pagetable import PageRef
 from keys.root import Roots
 from keys.sealed import Opener
 from keys.secret import TAG_SIZE, Secret
