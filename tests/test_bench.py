@@ -11,9 +11,20 @@ import pytest
 from keys.durable import RealDisk
 from pipeline.session import acting, create_vault
 from tests.bench import households, ring, starting
-from tests.bench.__main__ import BEGIN, END, README, with_figures
 from tests.bench.costs import primitives
-from tests.bench.figures import Line, Measured, Target, absolute, against, brief, markdown
+from tests.bench.figures import (
+    BEGIN,
+    END,
+    README,
+    Line,
+    Measured,
+    Target,
+    absolute,
+    against,
+    brief,
+    markdown,
+    with_figures,
+)
 from tests.bench.filling import fill
 from tests.bench.growing import exponent
 from tests.bench.hasty import HastyDisk

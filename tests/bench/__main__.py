@@ -35,8 +35,6 @@ from tests.bench import (
 )
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- figures: written by make bench -->\n", "<!-- end of the figures -->"
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (300, 1_000, 3_000)
 
@@ -89,7 +87,9 @@ def _run(given: argparse.Namespace, base: Path) -> None:
     _write(given.to, sections, end, quick=quick)
     plots.draw(given.to.parent, lines, growths)
     if not quick and given.to == RESULTS:
-        README.write_text(with_figures(README.read_text(), [*head, "", *figures.brief(lines)]))
+        text = figures.README.read_text()
+        rows = [*head, "", *figures.brief(lines)]
+        figures.README.write_text(figures.with_figures(text, rows))
     print(given.to.read_text())
 
 
@@ -112,13 +112,6 @@ def _jobs(base: Path, *, quick: bool) -> dict[str, Callable[[], list[figures.Lin
         "forget much": partial(lengths.lines, base / "lengths", quick=quick),
         "forget in backups": partial(pruning.lines, base / "pruning", quick=quick),
     }
-
-
-def with_figures(text: str, rows: Iterable[str]) -> str:
-    """Returns a document with other rows between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{END}{after}"
 
 
 def _write(to: Path, sections: Mapping[str, Iterable[str]], end: str, *, quick: bool) -> None:

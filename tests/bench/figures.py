@@ -6,6 +6,10 @@ same job in the same run. Less is better in all of them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- figures: written by make bench -->\n", "<!-- end of the figures -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,13 @@ def brief(lines: Iterable[Line]) -> Iterator[str]:
         for goal in line.targets[:1]:
             ours, theirs = f"{shown(line.ours)}", f"{shown(line.peers[0])}, {line.peers[0].how}"
             yield f"| {line.job} | {ours} | {theirs} | {goal.words}: {goal.verdict()} |"
+
+
+def with_figures(text: str, rows: Iterable[str]) -> str:
+    """Returns a document with other rows between its marks."""
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{END}{after}"
 
 
 def shown(it: Measured) -> str:
