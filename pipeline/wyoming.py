@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from keys.errors import KeysError, StateUnknown
+from pipeline import accepting
 from pipeline.errors import PipelineError, defect
 from pipeline.wyoming_about import About
 from pipeline.wyoming_connection import Connection, Limits
@@ -77,7 +78,7 @@ class Service:
         self._loop.set_exception_handler(lambda _, it: self._complain(it.get("exception")))
         if self._shall_end.is_set():
             return
-        ours = self._listening.dup()  # the socket itself outlives this process's part in it
+        ours = accepting.own(self._listening)
         server = await asyncio.start_server(self._accepted, sock=ours, limit=LINE_MAX)
         await self._rest()
         server.close()

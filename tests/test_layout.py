@@ -36,7 +36,7 @@ pipeline.wyoming_door
 pipeline.wyoming
 pipeline.wyoming_connection
 pipeline.wyoming_hearing pipeline.wyoming_sound pipeline.wyoming_about
-pipeline.wyoming_frames pipeline.wyoming_address
+pipeline.wyoming_frames pipeline.wyoming_address pipeline.accepting
 pipeline.reporting
 pipeline.report
 pipeline.tally

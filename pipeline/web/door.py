@@ -5,18 +5,19 @@ it; that no request is logged anywhere; and that a worker which is relieved answ
 and nothing more. Refuses an address that is none. Change here how the server is set up.
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import uvicorn
 
+from pipeline import accepting
 from pipeline.cli_terms import WEB
 from pipeline.errors import Refused
 from pipeline.glimpse import Place
@@ -117,17 +118,25 @@ class Serving(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._server.run(sockets=[self._listening.dup()])
+            self._server.run(sockets=[accepting.own(self._listening)])
         except (Exception, SystemExit):  # noqa: BLE001 - uvicorn ends the process where it cannot start
             self._failed.set()
 
     def drain(self) -> None:
         """Lets in nobody more, then ends; who has just come in is answered and not hung up on."""
         self._house.close()
-        for it in getattr(self._server, "servers", []):  # it has none before it has begun
+        if not (servers := getattr(self._server, "servers", [])):  # it has not begun
+            self._server.should_exit = True
+        for it in servers:
             with contextlib.suppress(RuntimeError):  # it has ended already
-                it.get_loop().call_soon_threadsafe(it.close)
-        time.sleep(_LAST_S)
+                it.get_loop().call_soon_threadsafe(self._begin_to_leave, it)
+
+    def _begin_to_leave(self, it: asyncio.Server) -> None:
+        it.get_loop().create_task(self._leave(it))
+
+    async def _leave(self, it: asyncio.Server) -> None:
+        await accepting.close(it)
+        await asyncio.sleep(_LAST_S)  # here: a loop that is late has read before its time is up
         self._server.should_exit = True
 
 
