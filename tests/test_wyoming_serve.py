@@ -89,7 +89,7 @@ def test_what_a_kill_cut_off_gets_its_words_from_the_next(tmp_path: Path) -> Non
     async def begin_to_say() -> None:
         async with AsyncTcpClient("127.0.0.1", it.port, read_timeout=60) as client:
             await begin(client)
-            await send(client, pcm_of(PIZZA)[: 4 * RATE_HZ])  # two seconds, in which nothing ends
+            await send(client, pcm_of(PIZZA)[: 6 * RATE_HZ])  # three seconds; a second may be lost
             await asyncio.to_thread(until_no_more_is_sealed, shell.vault / "capture")
             os.killpg(it.process.pid, signal.SIGKILL)  # its worker too: that would end in order
 
