@@ -12,6 +12,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from keys.durable import expect
 from keys.entry import Entry, SealedEntry
 from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
 from keys.model import ArtefactId, InteractionId, Slot
@@ -156,7 +157,9 @@ def newest_segment(vault: Vault) -> Opened | None:
 
 
 def _opened(vault: Vault, damaged: dict[InteractionId, None]) -> Iterator[Opened]:
-    for owner, path in files(vault).items():
+    there = files(vault)
+    expect(there.values())
+    for owner, path in there.items():
         if owner in damaged:
             continue
         try:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from keys.durable import expect
 from keys.model import InteractionId
 from keys.sealed import Opener
 from pipeline import history, index, indexing, write
@@ -307,3 +308,12 @@ def test_erasing_opens_no_more_than_it_must(vault: Vault, monkeypatch: pytest.Mo
     assert 0 < len(set(opened)) <= 2
     monkeypatch.undo()
     assert_exact(vault)
+
+
+def test_a_hint_to_the_system_needs_no_file_and_keeps_none_open(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(bytes(10_000))
+    opened = Path("/proc/self/fd")
+    before = len(list(opened.iterdir())) if opened.is_dir() else 0
+    expect([there, tmp_path / "missing", tmp_path])
+    assert not before or len(list(opened.iterdir())) == before
