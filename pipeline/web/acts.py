@@ -33,7 +33,7 @@ PAGE = 40
 """Interactions to a page."""
 SOUND, WORDS = "sound", "words"
 """What can live of an interaction."""
-_READS_A_LINE = 64
+_HOW = "page"  # as the log has it
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,7 +64,7 @@ def newer(vault: Vault, seen: str) -> tuple[history.Row, ...]:
 def found(vault: Vault, words: str, limit: int = 100) -> tuple[history.Row, ...]:
     """Returns where words were said, the newest, logged as read."""
     rows = tuple(islice(history.matching(vault, [words]), limit))
-    note(vault, [row.interaction for row in rows])
+    vault.note_read(_HOW, [row.interaction for row in rows])
     return rows
 
 
@@ -72,7 +72,7 @@ def sound_of(vault: Vault, text: str) -> bytes:
     """Returns the audio of an interaction as WAV; raises `Erased`, `NotFound`."""
     interaction = vault.resolve(text)
     pcm = share.audio(vault, interaction)
-    note(vault, [interaction])
+    vault.note_read(_HOW, [interaction])
     return wav(pcm)
 
 
@@ -144,19 +144,13 @@ def _lives(vault: Vault, text: str) -> list[str]:
 def open_entries(vault: Vault) -> list[Entry]:
     """Returns what is open on the agenda, the next first, logged as read."""
     entries = [it for it in Agenda(vault).entries() if it.is_current(here_and_now())]
-    note(vault, list(dict.fromkeys(it.owner for it in entries)))
+    vault.note_read(_HOW, list(dict.fromkeys(it.owner for it in entries)))
     return sorted(entries, key=_when)
 
 
 def _when(it: Entry) -> float:
     at: datetime | None = it.ahead(here_and_now()) or it.action.moment
     return at.timestamp() if at else 0.0
-
-
-def note(vault: Vault, interactions: Sequence[InteractionId], how: str = "page") -> None:
-    """Logs that content of these was shown."""
-    for start in range(0, len(interactions), _READS_A_LINE):
-        vault.note_read(how, interactions[start : start + _READS_A_LINE])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from pipeline.errors import Refused
 from pipeline.logged import logged
 from pipeline.session import now
 from pipeline.vault import Vault
-from pipeline.web.acts import note
 from pipeline.web.asked import Asked
 from pipeline.web.guard import CALENDAR, is_same
 from pipeline.web.house import House
@@ -122,7 +121,7 @@ def _disclose(vault: Vault, asked: Asked, shown: Iterable[Entry]) -> None:
             vault.note("disclose", _HOW, [owner])
         else:
             disclosures.disclose(vault, owner, _HOW, _TO, FIELDS, _WHY, now())
-    note(vault, fresh, _HOW)
+    vault.note_read(_HOW, fresh)
     known |= dict.fromkeys(fresh, today)
 
 
