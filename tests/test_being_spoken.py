@@ -18,7 +18,7 @@ from pipeline.select import Selection, select, unknown_yet
 from pipeline.session import acting
 from pipeline.vault import Vault
 from tests.household import clock, forget, make, reopen, say
-from tests.test_listen import NOON, hear, said, silence, voice
+from tests.parrot import NOON, hear, said, silence, voice
 
 SOON, HOUR = timedelta(seconds=2), timedelta(hours=1)
 

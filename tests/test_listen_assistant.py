@@ -30,7 +30,7 @@ from pipeline.terminal import Terminal
 from pipeline.turn import LEFT, Turn
 from pipeline.vault import Vault
 from tests.household import clock, make, say
-from tests.test_listen import NOON, Script, probability, silence, voice
+from tests.parrot import NOON, Script, probability, silence, voice
 
 
 class Prompter:

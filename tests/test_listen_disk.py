@@ -21,7 +21,7 @@ from tests.anchors.images import Image, cut_power, why_not
 from tests.commandline import ROOT, Shell
 from tests.household import clock
 from tests.microphone import virtual_microphone
-from tests.test_listen import hear, said, silence, voice
+from tests.parrot import hear, said, silence, voice
 
 SAMPLES = ROOT / "samples"
 pytestmark = pytest.mark.anchors

@@ -46,7 +46,7 @@ from pipeline.capture import Block
 from pipeline.listen import Request, Said, listen
 from pipeline.safekeeping import InVault
 from tests.household import reopen
-from tests.test_listen import Parrot, Script, probability, silence, voice
+from tests.parrot import Parrot, Script, probability, silence, voice
 
 def say(*what):
     os.write(1, (json.dumps(what) + "\\n").encode())

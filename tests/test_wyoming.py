@@ -29,7 +29,7 @@ from pipeline.wyoming_address import address_of, announced, bound, is_private, w
 from pipeline.wyoming_hearing import Desk
 from tests.household import clock, forget, make, real_files, reopen
 from tests.lateness import lateness_s
-from tests.test_listen import WORDS, Parrot, probability
+from tests.parrot import WORDS, Parrot, probability
 from tests.wyoming_client import (
     BRISK,
     Describe,

@@ -30,8 +30,8 @@ from pipeline.wyoming_connection import Limits
 from pipeline.wyoming_frames import LINE_MAX, PAYLOAD_MAX, BadFrame
 from tests.household import clock, make, real_files, reopen
 from tests.lateness import lateness_s
+from tests.parrot import WORDS
 from tests.test_canary import leaking, variables
-from tests.test_listen import WORDS
 from tests.test_wyoming import disclosures, rows, wait_until
 from tests.test_wyoming_frames import read
 from tests.wyoming_client import (

@@ -28,7 +28,7 @@ from pipeline.wyoming_address import bound
 from pipeline.wyoming_connection import Limits
 from pipeline.wyoming_frames import PAYLOAD_MAX
 from pipeline.wyoming_hearing import Desk
-from tests.test_listen import Parrot, probability, silence, voice
+from tests.parrot import Parrot, probability, silence, voice
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its audioop, as long as Python has one
