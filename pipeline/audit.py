@@ -26,7 +26,7 @@ from keys.note import Checkpoint
 from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
-from pipeline import agenda, confirm, descent, logkey
+from pipeline import agenda, confirm, descent, logkey, settingsfile
 from pipeline.livestate import DIRECTORY, Account, account_of, tree_of
 from pipeline.recording import names_held
 from pipeline.unfinished import LATE
@@ -111,6 +111,7 @@ def audit(vault: Vault) -> Audit:
     result.problems += _live_roots(vault, receipts)
     result.problems += _files(vault, ledger, result)
     result.problems += descent.problems(vault)
+    result.problems += filter(None, [settingsfile.trouble(vault)])
     result.problems += _strangers(vault, ledger)
     return result
 

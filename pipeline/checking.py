@@ -16,7 +16,7 @@ from keys.outcome import Outcome, states, trust_in, verify_files
 from keys.receipt import PENDING
 from keys.verify import GIVEN, NAMED, as_json, explain, steps
 from pipeline import audit as auditing
-from pipeline import confirm, logkey, proofs, retention
+from pipeline import confirm, logkey, proofs, retention, settingsfile
 from pipeline import restore as restoring
 from pipeline.commands import DONE, FAILED
 from pipeline.errors import Refused
@@ -84,7 +84,10 @@ def restore(options: Namespace) -> int:
     with acting(vault):
         found = list(restoring.restore(vault, place(options.copy)))
         retention.recheck(vault, now)
+        lost = settingsfile.trouble(vault)
     proofs.restored(it, found)
+    if lost:
+        it.problem(lost)
     return FAILED if any(row.state == restoring.DAMAGED for row in found) else DONE
 
 

@@ -58,6 +58,8 @@ def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401
     existing = "what was captured before gets these limits too, where they are shorter"
     it.add_argument("--existing", action="store_true", help=existing)
     it.add_argument("--yes", action="store_true", help="do not ask, whatever that erases at once")
+    anew = "begin with none: for settings that are lost, and of which there is no copy"
+    it.add_argument("--anew", action="store_true", help=anew)
     believe = "the clock is right, though it has leapt ahead by more than a week"
     it.add_argument("--believe-clock", action="store_true", help=believe)
 

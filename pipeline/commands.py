@@ -161,13 +161,13 @@ def export(options: Namespace) -> int:
 
 def doctor(options: Namespace) -> int:
     """Says what weakens erasure on this machine, and what to do."""
-    from pipeline.doctor import findings
+    from pipeline.doctor import findings, looked_into
     from pipeline.mending import mend
 
     it = Terminal(as_json=options.json)
     where = places.vault_directory(options.vault), places.anchor_directory()
     mended = list(mend(*where, partial(_ask, options))) if options.fix else []
-    found = [*mended, *findings(*where)]
+    found = [*mended, *findings(*where), *looked_into(*where)]
     views.findings(it, found)
     return FAILED if any(finding.state == machine.BAD for finding in found) else DONE
 

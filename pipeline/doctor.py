@@ -1,20 +1,25 @@
 """The doctor: what on this machine weakens erasure or keeps the pipeline from working.
 
-Looks at a vault from outside and opens none, so that it helps most when one does not open.
+Looks at a vault from outside, so that it helps most when one does not open. What only its keys
+tell is looked for where it opens without a question, and said to be unknown where it does not.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from keys.anchor.medium import Medium, level_of, medium_of
 from keys.durable import RealDisk
 from keys.errors import KeysError
-from pipeline import machine, models, recovery
+from pipeline import machine, models, recovery, settingsfile
 from pipeline.anchors import file_of, parse_spec
 from pipeline.errors import NoModel
 from pipeline.identity import Identity, read_identity
 from pipeline.machine import BAD, OK, WARN, Finding
+from pipeline.session import acting, open_vault
 from pipeline.terminal import count
+from pipeline.vault import Vault
 
+_WAIT_S = 1.0
 TAG = ".nobackup"
 """A file that backup programs can be told to look for in a folder, to leave it out."""
 
@@ -33,6 +38,31 @@ def findings(vault: Path, anchors: Path) -> list[Finding]:
         _model(),
         _sound(),
     ]
+
+
+def looked_into(vault: Path, anchors: Path) -> Iterator[Finding]:
+    """Yields what is wrong inside of a vault, by an act on it; asks nobody for a passphrase."""
+    identity = _identity(vault)
+    if identity is None:
+        return
+    if identity.passphrase_salt:
+        what = "not looked at: the vault has a passphrase; `anechoic audit` asks for it, and looks"
+        yield Finding("settings", OK, what)
+        return
+    try:
+        it = open_vault(vault, anchors, bytearray)
+        with acting(it, wait_s=_WAIT_S):
+            yield of_settings(it)
+    except (KeysError, OSError) as error:
+        what = f"not looked at, as the vault does not open: {error}"
+        yield Finding("settings", WARN, what, "see to that first, then run this again")
+
+
+def of_settings(vault: Vault) -> Finding:
+    """Tells whether the settings can be read; the caller holds the lock."""
+    if lost := settingsfile.trouble(vault):
+        return Finding("settings", BAD, lost, "anechoic restore COPY")
+    return Finding("settings", OK, "they open" if settingsfile.lying(vault) else "none were set")
 
 
 def is_tagged(anchors: Path) -> bool:

@@ -6,6 +6,8 @@ The command line maps each class to one exit code; see `pipeline/cli.py`.
 
 from pathlib import Path
 
+from keys.errors import Tampered
+
 
 class PipelineError(Exception):
     """The base of every refusal of this package."""
@@ -21,6 +23,10 @@ class Refused(PipelineError):
 
 class BadAudio(PipelineError):
     """A source is not audio that can be read: say so and go on with the others."""
+
+
+class SettingsLost(PipelineError, Tampered):
+    """The settings are missing or damaged: capture nothing, let nothing fall due, go on."""
 
 
 class NoModel(PipelineError):

@@ -45,7 +45,8 @@ class Held:
     sensitive: int
     oldest: datetime
     newest: datetime
-    policy: Policy
+    policy: Policy | None
+    """What holds now; None where the settings are lost, so that nobody knows."""
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ def look(vault: Vault, clock: Clock, profile: str | None = None) -> Seen:
     """Looks at what needs keys; the caller holds the lock."""
     from pipeline.tally import Tally  # it takes a moment to load
 
-    tally, settings = Tally(vault, profile), retention.settings_of(vault, clock)
+    tally, settings = Tally(vault, profile), retention.readable(vault, clock)
     held = (
         Held(
             name,
@@ -118,7 +119,7 @@ def look(vault: Vault, clock: Clock, profile: str | None = None) -> Seen:
             it.sensitive,
             it.oldest.astimezone(UTC),
             it.newest.astimezone(UTC),
-            settings.policy_of(name),
+            settings.policy_of(name) if settings else None,
         )
         for name, it in sorted(tally.of.items())
     )

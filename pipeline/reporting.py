@@ -13,6 +13,8 @@ from pipeline.report import Act, Held, Report
 from pipeline.settings import Limit, format_duration
 from pipeline.terminal import Column, Terminal, count, local, safe
 
+UNKNOWN = "unknown"
+"""What is said of limits where the settings are lost."""
 REASONS = {
     "audio": "the sound that was heard",
     "transcript": "the words recognised in it",
@@ -107,8 +109,8 @@ def _held(it: Terminal, held: Sequence[Held]) -> None:
 
 def _held_cells(row: Held) -> tuple[str, ...]:
     oldest, newest = local(row.oldest.isoformat()), local(row.newest.isoformat())
-    limits = row.policy.limits
-    kept = format_duration(limits.audio_s), format_duration(limits.words_s)
+    limits = row.policy.limits if row.policy else None
+    kept = (_limit(limits.audio_s), _limit(limits.words_s)) if limits else (UNKNOWN, UNKNOWN)
     return (row.profile, f"{row.interactions:,}", f"{row.sensitive:,}", oldest, newest, *kept)
 
 
@@ -140,7 +142,7 @@ def _anchor(row: AnchorRow) -> str:
 
 
 def _held_document(it: Held) -> dict[str, Any]:
-    limits = it.policy.limits
+    policy = it.policy
     return {
         "profile": it.profile,
         "interactions": it.interactions,
@@ -148,11 +150,11 @@ def _held_document(it: Held) -> dict[str, Any]:
         "sensitive": it.sensitive,
         "oldest": _time(it.oldest.isoformat()),
         "newest": _time(it.newest.isoformat()),
-        "audio": _limit(limits.audio_s),
-        "words": _limit(limits.words_s),
-        "sensitive_words": _limit(it.policy.sensitive_s),
-        "is_child": it.policy.is_child,
-        "has_consent": it.policy.has_consent,
+        "audio": _limit(policy.limits.audio_s) if policy else UNKNOWN,
+        "words": _limit(policy.limits.words_s) if policy else UNKNOWN,
+        "sensitive_words": _limit(policy.sensitive_s) if policy else UNKNOWN,
+        "is_child": policy.is_child if policy else None,
+        "has_consent": policy.has_consent if policy else None,
     }
 
 

@@ -3,18 +3,18 @@
 Promises that every interaction enters by `create`, `begin` or `finish` here, which fix its limits
 and let in only what its profile allows; and that `enforce`, which every act on a vault runs first,
 erases all that has fallen due, in one rotation and with one receipt. While nothing is due that
-costs the reading of two small files, whatever the size of the vault. Pure policy is in `limits`.
+costs the reading of two small files, whatever the size of the vault. Where the settings are missing
+or damaged it lets nothing in and nothing fall due, and stops nobody else. Pure policy is in
+`limits`.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from keys.entry import SealedEntry, parse_line
-from keys.errors import Tampered
-from keys.logsearch import lines_with
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
-from pipeline import erase, kept, write
+from pipeline import erase, kept, settingsfile, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
@@ -25,6 +25,7 @@ from pipeline.artefact import (
     Transcript,
 )
 from pipeline.erase import Clock, Erasure
+from pipeline.errors import Refused, SettingsLost
 from pipeline.indexvalues import Row as IndexRow
 from pipeline.limits import Due, Row, due, falls_due, fixed, next_due, row_of, snapshot
 from pipeline.plan import Plan, make_plan
@@ -73,60 +74,73 @@ class State:
 
 
 def state_of(vault: Vault, clock: Clock) -> State | None:
-    """Returns the state of retention now; None where nothing was ever set.
-
-    Raises `Tampered` where the settings were there and are not.
-    """
-    owners = vault.owned(SETTINGS)
-    if not owners:
-        if agendas.exists(vault) or _were_set(vault):
-            raise Tampered(
-                "the settings of this vault are missing, so nobody knows what may be kept; bring "
-                "their sealed file back from a copy: `anechoic restore COPY`"
-            )
+    """Returns the state of retention now; None where nothing was ever set; `SettingsLost`."""
+    it = settingsfile.lying(vault)
+    if it is None:
         return None
-    (artefact,) = vault.artefacts(owners[-1])
-    settings = Settings.decode(vault.open(artefact).read())
-    known = agendas.load(vault, owners[-1], artefact.slot)
+    known = agendas.load(vault, it.owner, it.slot)
     seen_s = seconds_of(clock())
     reckoning = known.reckoning.step(seen_s) if known else _reckoned_anew(vault, seen_s)
     agenda = Agenda(known.next_s if known else 0, reckoning)
-    return State(settings, owners[-1], artefact.slot, agenda, known)
+    return State(it.settings, it.owner, it.slot, agenda, known)
 
 
-def _were_set(vault: Vault) -> bool:
-    """Tells whether the log has settings whose key lives: then their file and agenda are lost."""
-    entries, known = vault.directory / "log" / "entries", vault.without_settings
-    mark = f" {SETTINGS} ".encode()
-    for line in lines_with(vault.disk, entries, vault.disk.size(entries) or 0, [mark], known):
-        _, entry = parse_line(line, vault.id)
-        if isinstance(entry, SealedEntry) and vault.ring.is_live(entry.label.slot):
-            return True
-    vault.without_settings = vault.log.size
-    return False
+def _state_if_readable(vault: Vault, clock: Clock) -> State | None:
+    with contextlib.suppress(SettingsLost):
+        return state_of(vault, clock)
+    return None
 
 
 def settings_of(vault: Vault, clock: Clock) -> Settings:
-    """Returns the settings of a vault; raises `Tampered` as `state_of` does."""
+    """Returns the settings of a vault; raises `SettingsLost`."""
     state = state_of(vault, clock)
     return state.settings if state else Settings()
 
 
+def readable(vault: Vault, clock: Clock) -> Settings | None:
+    """Returns the settings of a vault; None where they are lost."""
+    with contextlib.suppress(SettingsLost):
+        return settings_of(vault, clock)
+    return None
+
+
 def change(vault: Vault, make: Change, clock: Clock) -> Settings:
-    """Changes the settings, durable on return; raises what `make` raises.
+    """Changes the settings, durable on return; raises what `make` raises, and `SettingsLost`.
 
     1. The new ones are sealed. 2. The agenda says that all must be looked through. 3. The old ones
     are retired. After a crash the newest hold, and `enforce` retires the others.
     """
     state = state_of(vault, clock)
     reckoning = state.agenda.reckoning if state else first_look(seconds_of(clock()))
-    old = vault.owned(SETTINGS)
     new = make(state.settings if state else Settings(), time_of(reckoning.stamp_s))
+    _replace(vault, new, reckoning, clock)
+    return new
+
+
+def begin_anew(vault: Vault, clock: Clock) -> None:
+    """Puts settings of nothing in the place of those that are lost; raises `Refused` where none is.
+
+    What was captured keeps the limits that it has, and falls due by them again. A copy of the lost
+    ones is good for nothing any more, as after any change.
+    """
+    if not settingsfile.trouble(vault):
+        raise Refused("the settings of this vault can be read: leave out --anew and change them")
+    lost = settingsfile.living(vault)
+    _replace(vault, Settings(), _reckoned_anew(vault, seconds_of(clock())), clock)
+    settingsfile.delete(vault, lost)
+
+
+def _replace(vault: Vault, new: Settings, reckoning: Reckoning, clock: Clock) -> None:
     owner = write.own(vault, SETTINGS, new.encode())
     (artefact,) = vault.artefacts(owner)
     agendas.save(vault, owner, artefact.slot, Agenda(0, reckoning))
-    erase.retire(vault, old, clock)
-    return new
+    _retire_others(vault, owner, clock)
+
+
+def _retire_others(vault: Vault, owner: InteractionId, clock: Clock) -> None:
+    """Retires all settings but these; goes by the log, as a file may be damaged or a stranger's."""
+    others = (it.interaction for it in settingsfile.living(vault))
+    erase.retire(vault, [it for it in others if it != owner], clock)
 
 
 def would_erase(vault: Vault, make: Change, clock: Clock) -> Due:
@@ -146,7 +160,7 @@ def believe(vault: Vault, clock: Clock) -> None:
 
 def until(vault: Vault, interaction: InteractionId, meta: Meta, clock: Clock) -> Until:
     """Returns until when an interaction with this meta is kept."""
-    state = state_of(vault, clock)
+    state = _state_if_readable(vault, clock)
     settings, now_s = (state.settings, state.now_s) if state else (Settings(), seconds_of(clock()))
     row = row_of(interaction, meta, has_audio=True)
     audio_s, words_s = falls_due(row, settings, now_s)
@@ -154,7 +168,9 @@ def until(vault: Vault, interaction: InteractionId, meta: Meta, clock: Clock) ->
 
 
 def doubt(vault: Vault, clock: Clock) -> str | None:
-    """Says that the clock is doubted, and what to do; None where it is not."""
+    """Says why nothing falls due, and what to do: lost settings, or a clock that is doubted."""
+    if lost := settingsfile.trouble(vault):
+        return lost
     state = state_of(vault, clock)
     if state is None or not state.agenda.reckoning.is_doubted:
         return None
@@ -173,7 +189,7 @@ def stores(vault: Vault, clock: Clock, profile: str) -> bool:
 
 def recheck(vault: Vault, clock: Clock) -> None:
     """Has the next act look through everything: sealed files have come back that were away."""
-    if state := state_of(vault, clock):
+    if state := _state_if_readable(vault, clock):
         _save(vault, replace(state, agenda=Agenda(0, state.agenda.reckoning)))
 
 
@@ -261,12 +277,11 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
     the receipt is written as for any erasure.
     """
     owners = vault.owned(SETTINGS)
-    if not owners:
+    state = _state_if_readable(vault, clock) if owners else None
+    if state is None:  # where the newest do not open, no others hold or are given up
         return None
-    state = state_of(vault, clock)  # first: where the newest do not open, no others are given up
-    assert state is not None, "there are settings"  # noqa: S101 - as looked at above
     if owners[1:]:
-        erase.retire(vault, owners[:-1], clock)
+        _retire_others(vault, state.owner, clock)
     if state.agenda.next_s is not None and state.agenda.next_s <= state.now_s:
         return _look_through(vault, state, clock)
     _remember(vault, state)

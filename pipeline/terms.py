@@ -35,6 +35,8 @@ def retention(options: Namespace) -> int:
         it.say("nothing was changed")
         return FAILED
     with acting(vault):
+        if options.act == "set" and options.anew:
+            retaining.begin_anew(vault, now)
         if wish:
             retaining.change(vault, lambda old, at: set_limits(old, wish, at), now)
         if options.act == "set" and options.believe_clock:
@@ -89,7 +91,7 @@ def _remark_on_earlier(it: Terminal, vault: Vault, settings: Settings, options: 
 
 
 def _wish(options: Namespace) -> Wish | None:
-    """Returns what is to be set; None where it is nothing but to believe the clock."""
+    """Returns what is to be set; None where it is nothing but another act of this command."""
     words = _own_words(options.sensitive_words) if options.sensitive_words else None
     wish = Wish(
         options.profile,
@@ -101,8 +103,10 @@ def _wish(options: Namespace) -> Wish | None:
         options.consent_by,
         options.existing,
     )
+    if options.anew and wish != Wish():
+        raise Refused("--anew begins without settings: run it alone, and set limits after it")
     if wish == Wish(options.profile):
-        if options.believe_clock:
+        if options.believe_clock or options.anew:
             return None
         raise Refused("name what to set: --audio, --words, --sensitive, …; see --help")
     return wish

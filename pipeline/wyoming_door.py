@@ -16,6 +16,7 @@ from pathlib import Path
 from keys.errors import KeysError
 from pipeline import retention
 from pipeline.completing import complete
+from pipeline.errors import SettingsLost
 from pipeline.models import name_of
 from pipeline.recognise import Loaded, Recogniser, load
 from pipeline.session import acting, now
@@ -51,8 +52,8 @@ class Door:
         recognisers = [first, *(first.sibling() for _ in range(self.at_once - 1))]
         vaults = [open_vault() if open_vault else None for _ in recognisers]
         if vaults[0]:
-            if not _stores(vaults[0], self.profile):
-                tell(f"Wyoming: {retention.NOTHING}")
+            if remark := _why_nothing(vaults[0], self.profile):
+                tell(f"Wyoming: {remark}")
             _complete(vaults[0], first, tell)
         desks = [Desk(*it) for it in zip(recognisers, vaults, strict=True)]
         serving = Serving(Service(self.listening, desks, about, tell))
@@ -73,9 +74,13 @@ def door(uri: str, model: Path, profile: str) -> Door:
     return Door(listening, model, recogniser if is_shared else None, profile)
 
 
-def _stores(vault: Vault, profile: str) -> bool:
-    with acting(vault):
-        return retention.stores(vault, now, profile)
+def _why_nothing(vault: Vault, profile: str) -> str | None:
+    """Says why nothing will be stored, if so: that is no reason for the rest to end."""
+    try:
+        with acting(vault):
+            return None if retention.stores(vault, now, profile) else retention.NOTHING
+    except SettingsLost as lost:
+        return str(lost)
 
 
 def _complete(vault: Vault, recogniser: Recogniser, tell: Tell) -> None:

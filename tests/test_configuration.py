@@ -30,7 +30,7 @@ forget: last all match since until profile only keep dry-run yes receipt
 ingest: dask · agenda: ics plain · doctor: fix · report: page · export: to plain · stamp: to attach
 anchor add: to · anchor remove: destroyed · anchor recovery: to from passphrase yes anchor
 retention set: profile audio words sensitive sensitive-words inactive consent-by existing
-retention set: believe-clock yes · profile add: child consent-by device
+retention set: anew believe-clock yes · profile add: child consent-by device
 profile remove: forget keep yes
 """
 NUMBERS = {

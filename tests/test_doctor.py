@@ -39,13 +39,30 @@ def test_the_document(shell: Shell) -> None:
     assert checks >= {"vault", "anchor", "anchor apart", "swap", "core dumps", "model", "sound"}
 
 
-def test_it_makes_nothing_and_opens_nothing(shell: Shell) -> None:
+def test_it_makes_nothing_and_changes_nothing(shell: Shell) -> None:
     shell("doctor")
     assert list(shell.home.iterdir()) == []
     shell.say("why does the moon follow us")
     before = {p: p.stat().st_mtime_ns for p in shell.home.rglob("*")}
     shell("doctor")
     assert {p: p.stat().st_mtime_ns for p in shell.home.rglob("*")} == before
+
+
+def test_it_asks_nobody_for_a_passphrase(shell: Shell) -> None:
+    having = shell.having(ANECHOIC_PASSPHRASE="correct horse")
+    assert having("init", "--passphrase").code == 0
+    (row,) = [row for row in shell("--json", "doctor").json if row["check"] == "settings"]
+    assert row["state"] == OK
+    assert "has a passphrase" in row["found"]
+
+
+def test_a_vault_that_does_not_open_is_not_looked_into(shell: Shell) -> None:
+    shell.say("why does the moon follow us")
+    for share in shell.anchors.iterdir():
+        share.unlink()
+    (row,) = [row for row in shell("--json", "doctor").json if row["check"] == "settings"]
+    assert row["state"] == WARN
+    assert "does not open" in row["found"]
 
 
 def test_on_a_terminal_it_folds(shell: Shell) -> None:

@@ -62,7 +62,8 @@ pipeline.outlook
 pipeline.assistant.watch
 pipeline.assistant.agenda
 pipeline.erase pipeline.audit
-pipeline.livestate pipeline.confirm pipeline.agenda
+pipeline.livestate pipeline.confirm pipeline.settingsfile
+pipeline.agenda
 pipeline.logkey
 pipeline.plan pipeline.unfinished
 pipeline.skills.asking

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from keys.errors import KeysError
+from pipeline import retention
 from pipeline.artefact import SETTINGS
+from pipeline.audit import audit
+from pipeline.errors import SettingsLost
 from pipeline.session import acting
 from tests.retention_home import (
+    LIGHT,
     PIPELINE,
     Home,
     home,
@@ -58,12 +61,15 @@ def takes_lock(path: Path) -> bool:
 
 
 def test_what_stops_retention_is_told_and_not_passed_over(home: Home) -> None:
-    """Settings that are damaged: every act says so, rather than go on as if there were none."""
+    """Settings that are damaged: who captures, checks or serves is told, and none goes for none."""
     home.wish(words="1h")
     (owner,) = home.vault.owned(SETTINGS)
     (artefact,) = home.vault.artefacts(owner)
     data = bytearray(artefact.path.read_bytes())
     data[-1] ^= 1
     artefact.path.write_bytes(data)
-    with pytest.raises(KeysError), acting(home.vault, home.time):
-        pass
+    with pytest.raises(SettingsLost):
+        home.say(LIGHT)
+    with acting(home.vault, home.time):
+        assert "damaged" in str(retention.doubt(home.vault, home.time))
+        assert any("settings of this vault are damaged" in it for it in audit(home.vault).problems)

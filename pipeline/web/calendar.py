@@ -44,7 +44,8 @@ _LOOK_S = 1.0
 
 def address(vault: Vault, host: str) -> str:
     """Returns the address under this name of the server; empty where there is none."""
-    secret = retention.settings_of(vault, now).calendar
+    settings = retention.readable(vault, now)
+    secret = settings.calendar if settings else ""
     return f"http://{host}{CALENDAR}{secret}{_SUFFIX}" if secret else ""
 
 

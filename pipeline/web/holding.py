@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pipeline import devices, history, index, places, profiles, reporting, retention
-from pipeline.doctor import findings
+from pipeline.doctor import findings, of_settings
 from pipeline.errors import NoAudioDevice, Refused
 from pipeline.limits import Due
 from pipeline.profiles import Newcomer, Wish
@@ -33,7 +33,7 @@ def report(vault: Vault, _: Asked) -> Answer:
 
 def machine(vault: Vault, _: Asked) -> Answer:
     """Shows what on this machine weakens erasure."""
-    found = findings(vault.directory, places.anchor_directory())
+    found = [*findings(vault.directory, places.anchor_directory()), of_settings(vault)]
     return Shown("machine.html", {"findings": found})
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.artefact import DEFAULT_PROFILE
 from pipeline.assistant.values import describe
 from pipeline.history import Row
+from pipeline.reporting import UNKNOWN
 from pipeline.retention import Until
 from pipeline.settings import parse_duration
 from pipeline.terminal import count, local
@@ -137,6 +138,8 @@ def duration(seconds: float) -> str:
 
 def limit(text: str) -> str:
     """Returns a duration as the settings write it, in words."""
+    if text == UNKNOWN:
+        return text
     limit_s = parse_duration(text)
     if limit_s is None:
         return "until you forget it"
