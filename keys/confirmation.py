@@ -7,7 +7,7 @@ verified or raises, and `match` is what makes it say something of one receipt.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
@@ -52,7 +52,7 @@ class Confirmation:
 
     def encode(self) -> bytes:
         """Returns the canonical JSON, in the form of a receipt's statement."""
-        return encode_json(FORMAT, asdict(self))
+        return encode_json(FORMAT, self)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

@@ -189,7 +189,7 @@ def _parse_entry(words: list[str], vault: VaultId) -> Entry:
     if act == "seal":
         ids = InteractionId(parse_id(rest[0])), ArtefactId(parse_id(rest[1]))
         label = Label(vault, *ids, rest[2], Slot(_parse_number(rest[3])))
-        parents = tuple(ArtefactId(parse_id(word)) for word in rest[5:])
+        parents = _parse_ids(rest[5:])
         if len(set(parents)) < len(parents):
             raise Malformed("an artefact in the log has one parent twice")
         return SealedEntry(label, parse_hash(rest[4]), parents)
@@ -232,6 +232,14 @@ def _parse_number(word: str) -> int:
 def parse_id(word: str) -> bytes:
     """Parses the 32 lower-case hex digits of an id; raises `Malformed`."""
     return _hex(word, ID_SIZE)
+
+
+def _parse_ids(words: list[str]) -> tuple[ArtefactId, ...]:
+    """Parses very many ids at once; that they are lower-case the line is compared for."""
+    if any(len(word) != 2 * ID_SIZE for word in words):
+        raise Malformed(f"expected {2 * ID_SIZE} lower-case hex digits")
+    ids = bytes.fromhex("".join(words))
+    return tuple(ArtefactId(ids[at : at + ID_SIZE]) for at in range(0, len(ids), ID_SIZE))
 
 
 def parse_hash(word: str) -> bytes:

@@ -7,7 +7,7 @@ receipt holds random ids, commitments, hashes of these, kinds and the time of th
 that was said, and nothing derived from it that could confirm a guess.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
@@ -130,7 +130,7 @@ class Statement:
 
     def encode(self) -> bytes:
         """Returns the canonical JSON: the format first, fields in order, two spaces, ASCII."""
-        return encode_json(FORMAT, asdict(self))
+        return encode_json(FORMAT, self)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -163,10 +163,11 @@ class Statement:
         """The header hashes of all sealed files that the receipt calls erased."""
         return frozenset(a.header for i in self.erased for a in i.artefacts)
 
-    def entry(self) -> ErasedEntry:
-        """Returns the log entry that vouches for this statement."""
+    def entry(self, encoded: bytes = b"") -> ErasedEntry:
+        """Returns the log entry that vouches for this statement; what is `encoded` is not again."""
         epochs = Epoch(self.epoch_from), Epoch(self.epoch_to)
-        return ErasedEntry(PlanId(parse_id(self.plan)), *epochs, sha256(self.encode()).digest())
+        hashed = sha256(encoded or self.encode()).digest()
+        return ErasedEntry(PlanId(parse_id(self.plan)), *epochs, hashed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _HALF = MARK + ".new"  # what a crash leaves of `replace_file`
 def looked_at(vault: Vault, slots: Collection[Slot]) -> list[tuple[bool, Check]]:
     """Reads ring and anchors anew, and tells of each whether it is as an erasure must leave it."""
     vault.ring.open()  # anew from the disk: what a later process would see
-    dead = sum(not vault.ring.is_live(slot) for slot in slots)
+    dead = sum(not vault.ring.is_live(slot) for slot in sorted(slots))  # page after page
     empty = Check("the ring, read again from the disk", f"{dead} of {len(slots)} slots empty")
     return [(dead == len(slots), empty), _look_at_anchors(vault)]
 

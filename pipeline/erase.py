@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.anchor import Anchor
+from keys.attested import Attested
 from keys.durable import replace_file
 from keys.entry import Created, ErasedEntry, Noted
 from keys.errors import Malformed, Tampered
@@ -24,7 +25,6 @@ from keys.receipt import (
     AnchorLevel,
     DeadArtefact,
     DeadInteraction,
-    Receipt,
     Statement,
 )
 from keys.root import held_by
@@ -32,7 +32,7 @@ from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import confirm, disclosures, livestate, logkey, machine, search, unfinished
 from pipeline.artefact import TRANSCRIPT
 from pipeline.errors import Refused
-from pipeline.plan import Plan, derived_ids, dying, peek, retirement
+from pipeline.plan import Plan, derived_ids, dying, peek, read_back, retirement
 from pipeline.vault import Vault, file_name
 
 _DRAFT, _RECEIPT = ".statement", ".receipt"
@@ -88,7 +88,7 @@ def settle(vault: Vault, clock: Clock) -> None:
     """
     pending = vault.ring.pending
     if pending and pending.plan and not _is_over(vault, pending.plan):
-        plan = Plan.decode(pending.plan)
+        plan = read_back(vault, pending.plan)
         if plan.erased and not _is_finished(vault, plan.id):
             _finish(vault, plan, clock)
         if _has_files(vault, plan.retired):
@@ -114,14 +114,11 @@ def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
     """
     draft, receipt = _paths(vault, plan.id)
     logged = _logged(vault, plan.id, vault.ring.epoch)
-    statement = _drafted(vault, draft, logged is not None)
-    if statement is None:
-        statement = _statement(vault, plan, clock)
-        vault.disk.make_dir(vault.receipts)
-        replace_file(vault.disk, draft, statement.encode())
-    index = logged[0] if logged else vault.log.append([statement.entry()])
+    drafted = _drafted(vault, draft, logged is not None) or _draft(vault, plan, clock, draft)
+    statement, encoded = drafted
+    index = logged[0] if logged else vault.log.append([statement.entry(encoded)])
     proof = vault.log.prove(index, *logkey.signers(vault))
-    replace_file(vault.disk, receipt, Receipt(statement, proof).encode())
+    replace_file(vault.disk, receipt, Attested(encoded, proof).encode())
     confirm.expect(vault, statement)
     livestate.move_on(vault, statement)
     _delete_files(vault, plan.erased)
@@ -161,13 +158,23 @@ def _is_noted(vault: Vault, retired: list[InteractionId]) -> bool:
     return False
 
 
-def _drafted(vault: Vault, draft: Path, is_logged: bool) -> Statement | None:
+def _drafted(vault: Vault, draft: Path, is_logged: bool) -> tuple[Statement, bytes] | None:
     """Returns the statement that a crash has left, unless the log has come to another end since."""
     if not vault.disk.size(draft):
         return None
-    statement = Statement.parse(bytes(vault.disk.read(draft)))
+    encoded = bytes(vault.disk.read(draft))
+    statement = Statement.parse(encoded)
     vault.disk.sync_dir(vault.receipts)  # a killed process may have left it in the cache alone
-    return statement if is_logged or statement.live_position == vault.log.size else None
+    holds = is_logged or statement.live_position == vault.log.size
+    return (statement, encoded) if holds else None
+
+
+def _draft(vault: Vault, plan: Plan, clock: Clock, draft: Path) -> tuple[Statement, bytes]:
+    statement = _statement(vault, plan, clock)
+    encoded = statement.encode()
+    vault.disk.make_dir(vault.receipts)
+    replace_file(vault.disk, draft, encoded)
+    return statement, encoded
 
 
 def _discard(vault: Vault, interaction: InteractionId) -> None:

@@ -10,34 +10,73 @@ from keys.errors import Erased, Malformed, NoSuchSlot, Tampered
 from keys.model import InteractionId, Slot
 from pipeline.indexformat import Segment
 from pipeline.indexmerge import merged, segment_of
-from pipeline.indexstate import Opened, files, newest_segment, open_index, put
+from pipeline.indexstate import (
+    Opened,
+    completed,
+    files,
+    newest_segment,
+    open_index,
+    put,
+    put_all,
+)
 from pipeline.indexvalues import Place
 from pipeline.vault import Vault
+
+_TOGETHER = 64
+"""So many segments, some megabytes, are in memory and written at once."""
 
 
 def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[bytes]) -> None:
     """Writes the survivors of segments that are about to die with the transcripts `dying`.
 
-    Under new slots, before the old ones go. After a crash between, what is written counts; so it
-    names those who are about to die as left out, and as long as they live they are found. Where a
-    segment cannot be read, it says that nothing is covered: its members are found by the log.
+    Under new slots, before the old ones go. After a crash between, the newest that was written
+    counts. The last of them names the others, and those who are about to die as left out: as long
+    as they live they are found. One before names the old ones, but for that which it was made of,
+    as if it had been written alone. Where a segment cannot be read, the last says that nothing is
+    covered: its members are found by the log.
     """
     gone = set(owners)
     state = _known(vault, gone) or _looked_at(vault, gone)
-    staying, covered, left_out, marked = list(state.staying), state.covered, state.left_out, False
-    for n, it in enumerate(state.targets):
-        later = [(other.owner, other.slot) for other in state.targets[n + 1 :]]
+    survivors, is_lost = _Survivors(state), state.is_damaged
+    for it in state.targets:
         try:
-            whole = it.whole()
+            survivors.take(it, dying)
         except (Malformed, Tampered):
-            whole, covered = segment_of(()), 0
-        left_out |= _places(whole, dying)
-        segment = merged([whole], dying)
-        if len(segment.members) or not covered:
-            staying.append(put(vault, segment, covered, [*staying, *later], left_out))
-            marked = not covered
-    if state.is_damaged and not marked:
-        put(vault, segment_of(()), 0, staying, left_out)
+            is_lost = True
+        if len(survivors.ready) == _TOGETHER:
+            survivors.write(vault)
+    survivors.write(vault)
+    last = segment_of(()) if survivors.last is None and is_lost else survivors.last
+    if last is not None:
+        covered = 0 if is_lost else state.covered
+        put(vault, last, covered, survivors.staying, survivors.left_out)
+
+
+class _Survivors:
+    """What survives of segments, and what the last of them has to say."""
+
+    def __init__(self, state: "_State") -> None:
+        self._state = state
+        self._there = [*state.staying, *(it.place for it in state.targets)]
+        self.staying, self.left_out = list(state.staying), set(state.left_out)
+        self.ready = list[Segment]()
+        self.last: Segment | None = None
+
+    def take(self, it: Opened, dying: Collection[bytes]) -> None:
+        """Takes in what survives of a segment; raises `Malformed`, `Tampered`."""
+        whole = it.whole()
+        dead, kept = _places(whole, dying), merged([whole], dying)
+        self.left_out |= dead
+        if len(kept.members):
+            self.ready += [self.last] if self.last is not None else []
+            others = [other for other in self._there if other != it.place]
+            self.last = completed(kept, self._state.covered, others, dead | self._state.left_out)
+
+    def write(self, vault: Vault) -> None:
+        """Writes what is ready: all but the last so far."""
+        if self.ready:
+            self.staying += put_all(vault, self.ready)
+            self.ready.clear()
 
 
 def _places(segment: Segment, dying: Collection[bytes]) -> set[Place]:

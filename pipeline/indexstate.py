@@ -70,6 +70,11 @@ class Opened:
         """The slot whose key opens it; later segments have higher ones."""
         return self.artefact.slot
 
+    @property
+    def place(self) -> Place:
+        """Its owner and slot."""
+        return self.owner, self.slot
+
     def text(self) -> Text:
         """Reads what its members said."""
         return read_text(self._read, self.head)
@@ -120,7 +125,7 @@ class Index:
     @property
     def others(self) -> tuple[Place, ...]:
         """The owners and slots of the segments in use."""
-        return tuple((it.owner, it.slot) for it in self.segments)
+        return tuple(it.place for it in self.segments)
 
 
 def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
@@ -239,17 +244,28 @@ def put(
     left_out: Iterable[Place],
 ) -> Place:
     """Seals a segment under a slot of its own; returns its owner and slot. Durable on return."""
-    is_up_to_date = covered == vault.log.size
-    content = replace(
-        segment,
-        covered=covered + _OWN_ENTRIES * is_up_to_date,
-        others=tuple(sorted(others, key=_by_slot)),
-        left_out=tuple(sorted(set(left_out), key=_by_slot)),
-    )
-    parents = [ArtefactId(it) for it in segment.members["transcript"].tolist()]
-    owner = write.own(vault, INDEX, content.encode(), parents)
-    (artefact,) = vault.artefacts(owner)
-    return owner, artefact.slot
+    covered += _OWN_ENTRIES * (covered == vault.log.size)
+    (place,) = put_all(vault, [completed(segment, covered, others, left_out)])
+    return place
+
+
+def completed(
+    segment: Segment, covered: int, others: Iterable[Place], left_out: Iterable[Place]
+) -> Segment:
+    """Returns a segment that says how far it came, what others there are, and what none has."""
+    there, lacking = (tuple(sorted(it, key=_by_slot)) for it in (others, set(left_out)))
+    return replace(segment, covered=covered, others=there, left_out=lacking)
+
+
+def put_all(vault: Vault, segments: Iterable[Segment]) -> list[Place]:
+    """Seals segments as they are, each under a slot of its own; durable on return."""
+    contents = [(it.encode(), _transcripts(it)) for it in segments]
+    owners = write.own_all(vault, INDEX, contents)
+    return [(owner, vault.artefacts(owner)[0].slot) for owner in owners]
+
+
+def _transcripts(segment: Segment) -> list[ArtefactId]:
+    return [ArtefactId(it) for it in segment.members["transcript"].tolist()]
 
 
 def _by_slot(place: Place) -> Slot:

@@ -1,24 +1,28 @@
 """The plan of an erasure: what will go, as ids and hashes, made while the keys still live.
 
 A plan is content-free, because it is carried through the rotation in the ring and ends in the
-receipt. What the user sees beside it (times, words) is read for that moment only, by the doors.
+receipt. The ring carries ids and slots alone: what else there is to tell of them is in the log, and
+of a hundred thousand it would be sealed and synced several times before the first key is gone.
+What the user sees beside it (times, words) is read for that moment only, by the doors.
 """
 
 import json
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from keys.errors import Malformed
 from keys.model import ID_SIZE, InteractionId, PlanId, Slot
-from keys.receipt import DeadArtefact, DeadInteraction, DeadSlot, parse_interaction
+from keys.receipt import DeadArtefact, DeadInteraction, DeadSlot
 from pipeline import disclosures
 from pipeline.artefact import AUDIO
 from pipeline.lineage import KINDS, is_owned
-from pipeline.logged import Logged, Owner, logged
+from pipeline.logged import FEW, Logged, Owner, logged
 from pipeline.vault import Vault
+
+Lives = Callable[[Slot], bool]
+"""Tells whether a slot holds a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +47,30 @@ class Plan:
         return [Slot(slot.slot) for row in rows for slot in row.slots]
 
     def encode(self) -> bytes:
-        """Returns JSON, to be carried in the ring."""
-        return json.dumps({**asdict(self), "id": self.id.hex()}).encode()
+        """Returns JSON, to be carried in the ring; `read_back` makes the plan of it again."""
+        rows = {"erased": _carried(self.erased), "retired": _carried(self.retired)}
+        told = {"disclosed": self.disclosed, "kept": self.kept}
+        begun = {"id": self.id.hex(), "requested_at": self.requested_at}
+        return json.dumps({**begun, **told, **rows}).encode()
 
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Parses what `encode` returned."""
-        row = json.loads(data)
-        return cls(
-            PlanId(bytes.fromhex(row["id"])),
-            row["requested_at"],
-            _rows(row["erased"]),
-            tuple(row["disclosed"]),
-            tuple(row["kept"]),
-            _rows(row["retired"]),
-        )
+
+def _carried(rows: Iterable[DeadInteraction]) -> list[list[str | int]]:
+    return [[row.interaction, *(slot.slot for slot in row.slots)] for row in rows]
+
+
+def read_back(vault: Vault, data: bytes) -> Plan:
+    """Returns the plan that the ring carried, with what the log has of its ids.
+
+    Raises `Tampered` where the log lacks one.
+    """
+    row = json.loads(data)
+    rows = (*row["erased"], *row["retired"])
+    carried = {InteractionId(bytes.fromhex(it)): slots for it, *slots in rows}
+    owners = logged(vault, carried).owners
+    dead = [_dead(owners[it], slots) for it, slots in carried.items()]
+    erased, retired = tuple(dead[: len(row["erased"])]), tuple(dead[len(row["erased"]) :])
+    plan, told = PlanId(bytes.fromhex(row["id"])), (tuple(row["disclosed"]), tuple(row["kept"]))
+    return Plan(plan, row["requested_at"], erased, *told, retired)
 
 
 _ID = re.compile(rb'\{"id": "([0-9a-f]{32})", ')
@@ -91,7 +104,8 @@ def make_plan(
     it. Raises `Tampered` where the log lacks an interaction.
     """
     known = logged(vault, dict.fromkeys(interactions))
-    dead = [_dead(vault, it, only_audio=only_audio) for it in known.owners.values()]
+    lives = _lives(vault, len(known.owners))
+    dead = [_dead(it, _living(it, lives, only_audio)) for it in known.owners.values()]
     erased = tuple(row for row in dead if row.slots)
     gone = {row.interaction for row in erased}
     disclosed = tuple(
@@ -102,13 +116,14 @@ def make_plan(
         if not (only_audio and disclosures.is_of_words(entry))
     )
     plan = PlanId(secrets.token_bytes(ID_SIZE))
-    return Plan(plan, requested_at, (*erased, *_derived(vault, known, erased)), disclosed)
+    return Plan(plan, requested_at, (*erased, *_derived(known, erased, lives)), disclosed)
 
 
 def retirement(vault: Vault, owners: Iterable[InteractionId], requested_at: str) -> Plan:
     """Plans to destroy what owners have, because something newer took its place."""
     known = logged(vault, dict.fromkeys(owners))
-    rows = [_dead(vault, it, only_audio=False) for it in known.owners.values()]
+    lives = vault.ring.is_live
+    rows = [_dead(it, _living(it, lives)) for it in known.owners.values()]
     retired = tuple(row for row in rows if row.slots)
     return Plan(PlanId(secrets.token_bytes(ID_SIZE)), requested_at, (), retired=retired)
 
@@ -135,32 +150,41 @@ def dying(plan: Plan, kind: str) -> set[bytes]:
 
 
 def _derived(
-    vault: Vault, known: Logged, erased: tuple[DeadInteraction, ...]
+    known: Logged, erased: Sequence[DeadInteraction], lives: Lives
 ) -> list[DeadInteraction]:
     """Returns what dies with its parents, oldest first, so that what was made from it is seen."""
-    gone = {it.artefact for row in erased for it in row.artefacts}
-    found = []
+    gone = {bytes.fromhex(it.artefact) for row in erased for it in row.artefacts}
+    there, found = {row.interaction for row in erased}, []
     for owner in known.derived:
         (it,) = owner.sealed
-        parents = {parent.hex() for parent in it.parents}
-        if KINDS[it.label.kind].dies_with_parents and parents & gone:
-            gone.add(it.label.artefact.hex())
-            row = _dead(vault, owner, only_audio=False)
-            found += [row] if row.slots and row not in erased else []
+        if KINDS[it.label.kind].dies_with_parents and not gone.isdisjoint(it.parents):
+            gone.add(it.label.artefact)
+            row = _dead(owner, _living(owner, lives))
+            found += [row] if row.slots and row.interaction not in there else []
     return found
 
 
-def _dead(vault: Vault, it: Owner, *, only_audio: bool) -> DeadInteraction:
+def _lives(vault: Vault, number: int) -> Lives:
+    """Returns what tells whether a slot lives; for many interactions it is asked of all at once."""
+    if number <= FEW:
+        return vault.ring.is_live
+    living = vault.ring.liveness()
+    return lambda slot: slot < len(living) and bool(living[slot])
+
+
+def _living(it: Owner, lives: Lives, only_audio: bool = False) -> list[Slot]:
     of_audio = {sealed.label.slot for sealed in it.sealed if sealed.label.kind == AUDIO}
-    slots = {
-        slot: commitment
-        for slot, commitment in it.slots
-        if vault.ring.is_live(slot) and (slot in of_audio or not only_audio)
-    }
-    files = [sealed for sealed in it.sealed if sealed.label.slot in slots]
+    slots = (slot for slot, _ in it.slots if slot in of_audio or not only_audio)
+    return [slot for slot in slots if lives(slot)]
+
+
+def _dead(it: Owner, slots: Collection[Slot]) -> DeadInteraction:
+    """Returns the row of what dies of an owner with these slots."""
+    commitments = {slot: commitment for slot, commitment in it.slots if slot in slots}
+    files = (sealed for sealed in it.sealed if sealed.label.slot in commitments)
     return DeadInteraction(
         it.id.hex(),
-        tuple(DeadSlot(slot, slots[slot].hex()) for slot in sorted(slots)),
+        tuple(DeadSlot(slot, commitments[slot].hex()) for slot in sorted(commitments)),
         tuple(
             DeadArtefact(
                 sealed.label.artefact.hex(),
@@ -180,7 +204,3 @@ def _is_derived(row: DeadInteraction) -> bool:
 
 def _id(row: DeadInteraction) -> InteractionId:
     return InteractionId(bytes.fromhex(row.interaction))
-
-
-def _rows(rows: list[dict[str, Any]]) -> tuple[DeadInteraction, ...]:
-    return tuple(map(parse_interaction, rows))

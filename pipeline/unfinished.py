@@ -16,7 +16,7 @@ from pipeline.artefact import AUDIO, META, Meta, encode_audio
 from pipeline.model import RATE_HZ
 from pipeline.recording import held, mark_of, recovered, segment_files
 from pipeline.vault import Vault, file_name
-from pipeline.write import CANCELLED, Part, log_and_write, place, remove_mark, sealed_parts
+from pipeline.write import CANCELLED, Part, log_and_write, place, remove_marks, sealed_parts
 
 UNFINISHED, LATE, REPLACED = "unfinished", "late", "replaced"
 """What was discarded: an interaction that never became whole, an addition to one that was, and what
@@ -42,7 +42,7 @@ def settle(vault: Vault, discard: Callable[[InteractionId], None]) -> None:
 def _sync_and_place(vault: Vault, interaction: InteractionId) -> None:
     for file in vault.disk.names(mark_of(vault, interaction)):
         vault.disk.sync(mark_of(vault, interaction) / file)  # it may be in the cache alone
-    place(vault, interaction)
+    place(vault, [interaction])
 
 
 def _settle_recording(
@@ -123,7 +123,7 @@ def _clear(
     vault.disk.sync_dir(mark)
     if was_whole:  # something was being added to it; once this is in the log nothing is half-made
         vault.note("discard", LATE, [interaction])
-    remove_mark(vault, interaction)
+    remove_marks(vault, [interaction])
 
 
 def _is_whole(vault: Vault, interaction: InteractionId) -> bool:

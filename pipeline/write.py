@@ -7,7 +7,9 @@ its files or is discarded, keys included. What is half-made is marked by its dir
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
 
 from keys.durable import replace_file
 from keys.entry import Created, Entry, Noted, SealedEntry
@@ -36,6 +38,8 @@ Part = tuple[str, bytes]
 """The kind and the content of an artefact to be."""
 Sealed = tuple[SealedEntry, bytes]
 """What the log will have of a sealed file, and the file."""
+_Made = tuple[InteractionId, list[Entry], Sequence[Sealed]]
+"""What is to be written of one interaction or owner: log entries that come first, and files."""
 
 
 def create(vault: Vault, parts: Sequence[Part], left: str = "") -> InteractionId:
@@ -49,7 +53,8 @@ def create(vault: Vault, parts: Sequence[Part], left: str = "") -> InteractionId
     What of it has `left` already, and how, is in the log before its files: it is there with them or
     they are not there.
     """
-    interaction, slots, created = _marked(vault, 2)
+    interaction = _new_id()
+    ((slots, created),) = _marked(vault, [interaction], 2)
     first: list[Entry] = [created, *([Noted("disclose", left, (interaction,))] if left else [])]
     log_and_write(vault, interaction, first, sealed_parts(vault, interaction, slots, parts))
     return interaction
@@ -62,13 +67,27 @@ def own(
 
     By the steps of `create`. Raises `ValueError` for a kind that belongs to an interaction.
     """
+    return own_all(vault, kind, [(content, parents)])[0]
+
+
+def own_all(
+    vault: Vault, kind: str, contents: Sequence[tuple[bytes, Sequence[ArtefactId]]]
+) -> list[InteractionId]:
+    """Seals artefacts, each with its parents and under a slot of its own; returns their owners.
+
+    Each step of `create` is taken for all before the next, so that they share its syncs. A crash
+    leaves each of them whole or not there, whatever becomes of the others.
+    """
     if not is_owned(kind):
         raise ValueError(f"{kind} has no slot of its own: it belongs to an interaction")
-    owner, slots, created = _marked(vault, 1)
-    entry, data = _seal(vault, owner, kind, slots[0], content)
-    sealed = SealedEntry(entry.label, entry.header, tuple(dict.fromkeys(parents)))
-    log_and_write(vault, owner, [created], [(sealed, data)])
-    return owner
+    owners, made = [_new_id() for _ in contents], list[_Made]()
+    marked = zip(_marked(vault, owners, 1), contents, strict=True)
+    for ((slot,), created), (content, parents) in marked:
+        entry, data = _seal(vault, created.interaction, kind, slot, content)
+        sealed = SealedEntry(entry.label, entry.header, tuple(dict.fromkeys(parents)))
+        made.append((created.interaction, [created], [(sealed, data)]))
+    _log_and_write(vault, made)
+    return owners
 
 
 def begin(vault: Vault) -> Recording:
@@ -81,7 +100,7 @@ def begin(vault: Vault) -> Recording:
     interaction = _new_id()
     holding = hold(vault, interaction)
     try:
-        interaction, slots, created = _marked(vault, 2, interaction)
+        ((slots, created),) = _marked(vault, [interaction], 2)
         vault.log.append([created])
         return Recording(vault, interaction, (slots[0], slots[1]), holding)
     except BaseException:
@@ -167,52 +186,68 @@ def log_and_write(
     vault: Vault, interaction: InteractionId, first: list[Entry], sealed: Sequence[Sealed]
 ) -> None:
     """Carries steps 2 to 4 of `create` out, where the mark and the slots are there."""
-    mark = mark_of(vault, interaction)
-    vault.log.append([*first, *(entry for entry, _ in sealed)])
-    for entry, data in sealed:
-        path = mark / file_name(entry.label)
-        vault.disk.write(path, 0, data)
-        vault.disk.sync(path)
-    vault.disk.sync_dir(mark)
-    place(vault, interaction)
+    _log_and_write(vault, [(interaction, first, sealed)])
 
 
-def place(vault: Vault, interaction: InteractionId) -> None:
-    """Moves the durable files beside a mark to their places, and removes segments and mark."""
-    mark, segments = mark_of(vault, interaction), segment_files(vault, interaction)
-    names = [name for name in vault.disk.names(mark) if name not in segments]
-    places = {name: vault.place_of(interaction, name) for name in names}
-    buckets = sorted(set(places.values())) or vault.places(interaction)
-    for bucket in buckets:
+def _log_and_write(vault: Vault, made: Sequence[_Made]) -> None:
+    vault.log.append([it for _, first, sealed in made for it in (*first, *(e for e, _ in sealed))])
+    for interaction, _, sealed in made:
+        mark = mark_of(vault, interaction)
+        for entry, data in sealed:
+            path = mark / file_name(entry.label)
+            vault.disk.write(path, 0, data)
+            vault.disk.sync(path)
+        vault.disk.sync_dir(mark)
+    place(vault, [interaction for interaction, _, _ in made])
+
+
+def place(vault: Vault, interactions: Sequence[InteractionId]) -> None:
+    """Moves the durable files beside marks to their places, and removes segments and marks."""
+    places, buckets = dict[Path, Path](), set[Path]()
+    for interaction in interactions:
+        mark, segments = mark_of(vault, interaction), segment_files(vault, interaction)
+        names = [name for name in vault.disk.names(mark) if name not in segments]
+        places |= {mark / name: vault.place_of(interaction, name) for name in names}
+        buckets.update(() if names else vault.places(interaction))
+    buckets.update(places.values())
+    for bucket in sorted(buckets):
         vault.disk.make_dir(bucket)
-        # Also where it was there: a killed process may have made it and not come to this line.
-        vault.disk.sync_dir(vault.sealed)
-    for name, bucket in places.items():
-        vault.disk.rename(mark / name, bucket / name)
-    for bucket in buckets:
+    # Also where they were there: a killed process may have made them and not come to this line.
+    vault.disk.sync_dir(vault.sealed)
+    for path, bucket in places.items():
+        vault.disk.rename(path, bucket / path.name)
+    for bucket in sorted(buckets):
         vault.disk.sync_dir(bucket)
-    if segments:
-        remove_segments(vault, interaction)
-    remove_mark(vault, interaction)
+    for interaction in interactions:
+        if segment_files(vault, interaction):
+            remove_segments(vault, interaction)
+    remove_marks(vault, interactions)
 
 
-def remove_mark(vault: Vault, interaction: InteractionId) -> None:
-    """Removes an empty mark; durable on return."""
-    vault.disk.remove_dir(mark_of(vault, interaction))
+def remove_marks(vault: Vault, interactions: Iterable[InteractionId]) -> None:
+    """Removes empty marks; durable on return."""
+    for interaction in interactions:
+        vault.disk.remove_dir(mark_of(vault, interaction))
     vault.disk.sync_dir(vault.capture)  # or a power cut may bring it back after an erasure
 
 
 def _marked(
-    vault: Vault, slots: int, interaction: InteractionId | None = None
-) -> tuple[InteractionId, list[Slot], Created]:
-    """Makes the mark, then allocates slots: the first steps of everything that is created."""
+    vault: Vault, ids: Sequence[InteractionId], slots: int
+) -> list[tuple[list[Slot], Created]]:
+    """Makes marks, then allocates so many slots for each: the first steps of what is created."""
     _refuse_an_older_ring(vault)
-    interaction = interaction or _new_id()
-    vault.disk.make_dir(mark_of(vault, interaction))
+    for it in ids:
+        vault.disk.make_dir(mark_of(vault, it))
     vault.disk.sync_dir(vault.capture)
-    given = list(vault.ring.allocate(slots))
-    commitments = tuple((slot, vault.ring.commitment(slot)) for slot in given)
-    return interaction, given, Created(interaction, commitments)
+    given = iter(vault.ring.allocate(slots * len(ids)))
+    return [_created(vault, it, list(islice(given, slots))) for it in ids]
+
+
+def _created(
+    vault: Vault, interaction: InteractionId, slots: list[Slot]
+) -> tuple[list[Slot], Created]:
+    commitments = tuple((slot, vault.ring.commitment(slot)) for slot in slots)
+    return slots, Created(interaction, commitments)
 
 
 def _new_id() -> InteractionId:

@@ -5,7 +5,7 @@ the vault is accounted for. The adversary has every version of every file and al
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from pipeline.erase import erase
 from pipeline.indexformat import Segment, Text
 from pipeline.indexformat import parse as parse_segment
 from pipeline.indexmerge import merged
-from pipeline.indexstate import open_index
+from pipeline.indexstate import completed, open_index
+from pipeline.indexvalues import Place
 from pipeline.plan import make_plan
 from pipeline.query import parse
 from pipeline.search import Finding
@@ -111,6 +112,44 @@ def test_no_crash_of_erasing_loses_or_leaves_anything(tmp_path: Path) -> None:
     with acting(house.vault, clock):
         assert [it.head.members for it in open_index(house.vault).segments] == [3]
     assert check(house, moments, judge_found(house, dying), most=6) > 40
+
+
+THREE = (SAID, ("a light in zanzibar", "the moon"), ("zanzibar light", "xylophone"))
+
+
+def erased_from_three(base: Path) -> tuple[House, list[InteractionId], list[Moment]]:
+    """Returns moments of erasing from three segments at once, of which two are written at once."""
+    house = tidied(base, *THREE)
+    dying = [it for it, text in house.whole.items() if "zanzibar" in text]
+    with acting(house.vault, clock):
+        assert [it.head.members for it in open_index(house.vault).segments] == [4, 2, 2]
+        plan = make_plan(house.vault, dying, NOON)
+    return house, dying, moments_of(house.disk, lambda: erase(house.vault, plan, clock))
+
+
+def test_no_crash_of_erasing_from_several_segments_loses_or_leaves_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "FAN", 9)
+    house, dying, moments = erased_from_three(tmp_path)
+    with acting(house.vault, clock):
+        assert [it.head.members for it in open_index(house.vault).segments] == [3, 1, 1]
+    assert check(house, moments, judge_found(house, dying), most=3) > 60
+
+
+def test_the_control_a_segment_that_does_not_name_those_of_old_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the newest if the last never came, and what others held would be found no more."""
+    monkeypatch.setattr(indexing, "FAN", 9)
+
+    def forgetful(it: Segment, covered: int, _: Iterable[Place], left: Iterable[Place]) -> Segment:
+        return completed(it, covered, (), left)
+
+    monkeypatch.setattr("pipeline.indexrebuild.completed", forgetful)
+    house, dying, moments = erased_from_three(tmp_path)
+    with pytest.raises(AssertionError):
+        check(house, moments, judge_found(house, dying), most=6)
 
 
 def test_the_control_survivors_that_do_not_name_the_dying_are_caught(

@@ -189,7 +189,7 @@ def test_control_a_settle_that_trusts_the_cache_is_caught(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a killed process wrote is placed without a sync: a power cut then leaves it empty."""
-    monkeypatch.setattr(unfinished, "_sync_and_place", write.place)
+    monkeypatch.setattr(unfinished, "_sync_and_place", lambda vault, it: write.place(vault, [it]))
     with pytest.raises((AssertionError, KeysError)):
         settling_stopped_too(house)
 
