@@ -4,14 +4,16 @@ Looks at a vault from outside, so that it helps most when one does not open. Wha
 tell is looked for where it opens without a question, and said to be unknown where it does not.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keys.anchor import Level
 from keys.anchor.medium import Medium, level_of, medium_of
 from keys.durable import RealDisk
-from keys.errors import KeysError
+from keys.errors import AnchorFailure, KeysError
 from pipeline import machine, models, recovery, settingsfile
-from pipeline.anchors import file_of, parse_spec
+from pipeline.anchors import file_of, parse_spec, place_of, ways_of
 from pipeline.errors import NoModel
 from pipeline.identity import Identity, read_identity
 from pipeline.machine import BAD, OK, WARN, Finding
@@ -29,7 +31,7 @@ def findings(vault: Path, anchors: Path) -> list[Finding]:
     return [
         _vault(vault),
         _share(vault, anchors),
-        _anchor(anchors),
+        _anchor(vault, anchors),
         _apart(vault, anchors),
         _copies(vault),
         machine.swap(),
@@ -70,25 +72,73 @@ def is_tagged(anchors: Path) -> bool:
     return (anchors / TAG).is_file()
 
 
-def _anchor(anchors: Path) -> Finding:
-    level = level_of(medium_of(anchors))
-    state = OK if level.letter < "D" else WARN
-    remedy = "" if state == OK else "put ANECHOIC_ANCHOR_DIR on ext4 or xfs, on a disk of its own"
-    return Finding("anchor", state, f"level {level.letter}: {level.rests_on}", remedy)
+def _anchor(vault: Path, anchors: Path) -> Finding:
+    """Tells the level of the anchors that the vault has; where there is none yet, of the usual."""
+    identity = _identity(vault)
+    if identity is None:
+        return _of_levels([[("file", level_of(medium_of(anchors)))]])
+    ways = parse_spec(identity.anchor)
+    return _of_levels([[(it, _level(identity, it, anchors)) for it in way] for way in ways])
+
+
+def _of_levels(ways: Sequence[Sequence[tuple[str, Level | None]]]) -> Finding:
+    """An erasure needs one wiped share of each way: the best of the worst way is what holds."""
+    name, level = max((min(way, key=_by_letter) for way in ways), key=_by_letter)
+    state = OK if level and level.letter < "D" else WARN
+    told = "; ".join(_told(*it) for way in ways for it in way)
+    if sum(map(len, ways)) > 1:
+        told = f"level {level.letter if level else 'not known'} in all: {told}"
+    return Finding("anchor", state, told, "" if state == OK else _better(name))
+
+
+def _by_letter(it: tuple[str, Level | None]) -> str:
+    return it[1].letter if it[1] else "Z"
+
+
+def _told(name: str, level: Level | None) -> str:
+    if level is None:
+        return f"{name}: it is not here, so nothing can be said of its level"
+    return f"{name}, level {level.letter}: {level.rests_on}"
+
+
+def _better(name: str) -> str:
+    """Returns what to do about an anchor that is not good enough, or not here."""
+    if name == "file":
+        return "put ANECHOIC_ANCHOR_DIR on ext4 or xfs, on a disk of its own"
+    what = f"`anechoic anchor add file --to {name}`: both are needed then, and either one erases"
+    return f"see that it is here, on ext4 or xfs; or {what}" if name.startswith("file:") else what
+
+
+def _level(identity: Identity, name: str, anchors: Path) -> Level | None:
+    """Returns the level of one anchor as it is measured now; None where it does not answer."""
+    path = file_of(name, anchors, identity.id)
+    ((anchor,),) = ways_of(name, RealDisk(), anchors, identity.id)
+    with contextlib.suppress(AnchorFailure, OSError):
+        if path is None or path.is_file():
+            return anchor.level()
+    return None
 
 
 def _apart(vault: Path, anchors: Path) -> Finding:
-    inside = anchors.resolve().is_relative_to(vault.resolve())
-    if not inside:
-        marked = f", is marked by a {TAG}" if is_tagged(anchors) else ""
-        return Finding(
-            "anchor apart",
-            WARN,
-            f"{anchors} is outside the vault{marked}; whether backups take it cannot be seen from "
-            "here",
-            f"leave {anchors} out of every backup: a copy of it revives what was erased after",
-        )
-    return Finding("anchor apart", BAD, f"{anchors} is inside the vault", "set ANECHOIC_ANCHOR_DIR")
+    """Tells whether the anchors lie outside of the vault, and what backups must not take."""
+    identity = _identity(vault)
+    names = [it for way in parse_spec(identity.anchor) for it in way] if identity else ["file"]
+    folders = sorted({place_of(it) or anchors for it in names if it.startswith("file")})
+    if inside := [it for it in (*folders, anchors) if it.resolve().is_relative_to(vault.resolve())]:
+        other = "set ANECHOIC_ANCHOR_DIR, or add an anchor file:DIR elsewhere and remove this one"
+        return Finding("anchor apart", BAD, f"{inside[0]} is inside the vault", other)
+    stores = ["the files of the session's key store"] if "keyring" in names else []
+    if not folders and not stores:
+        return Finding("anchor apart", OK, "a TPM gives an old value to nobody, whatever is copied")
+    marked = [f"{it}, marked by a {TAG}" if is_tagged(it) else str(it) for it in folders]
+    return Finding(
+        "anchor apart",
+        WARN,
+        f"{'; '.join(marked + stores)}: outside the vault; whether backups take it cannot be seen "
+        "from here",
+        f"leave {' and '.join([*map(str, folders), *stores])} out of every backup: a copy of it "
+        "revives what was erased after",
+    )
 
 
 def _vault(vault: Path) -> Finding:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from keys.anchor import Level, file, keyring
+from keys.anchor.medium import Medium
+from keys.errors import AnchorFailure
 from pipeline import doctor, machine, models
 from pipeline.errors import NoModel
 from pipeline.machine import BAD, OK, WARN, Finding
@@ -107,6 +110,74 @@ def test_a_keyring_needs_no_file(shell: Shell) -> None:
     assert _of_vault(shell, "anchor file").state == OK
 
 
+def having_anchor(shell: Shell, spec: str) -> None:
+    """Makes a vault that says it has these anchors."""
+    shell.json("init")
+    (mark,) = shell.vault.glob("vault.json")
+    mark.write_text(mark.read_text().replace('"anchor": "file"', f'"anchor": "{spec}"'))
+
+
+KEY_STORE = Level("D", "an entry of the session's key store")
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "said", "not_said"),
+    [
+        ("keyring", WARN, ["keyring, level D", "key store"], ["overwritten in place", "not here"]),
+        ("file|keyring", WARN, ["level D in all", "file, level C", "keyring, level D"], []),
+        ("file+keyring", OK, ["level C in all", "file, level C", "keyring, level D"], []),
+        ("file", OK, ["file, level C"], ["keyring", "in all"]),
+        ("tpm", WARN, ["tpm: it is not here"], ["overwritten in place", "level C"]),
+        ("file+tpm", OK, ["level C in all", "tpm: it is not here"], []),
+        ("file|tpm", WARN, ["level not known in all", "tpm: it is not here"], []),
+    ],
+)
+def test_the_level_is_that_of_the_anchors_it_has(
+    shell: Shell,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: str,
+    state: str,
+    said: list[str],
+    not_said: list[str],
+) -> None:
+    having_anchor(shell, spec)
+    monkeypatch.setattr(file, "medium_of", lambda _: Medium("ext4", frozenset()))
+    monkeypatch.setattr(doctor, "medium_of", lambda _: Medium("ext4", frozenset()))
+    monkeypatch.setattr(keyring.KeyringAnchor, "level", lambda _: KEY_STORE)
+    finding = _of_vault(shell, "anchor")
+    assert finding.state == state
+    assert all(it in finding.found for it in said), finding.found
+    assert not any(it in finding.found for it in not_said), finding.found
+    assert bool(finding.remedy) == (state == WARN)
+
+
+def test_a_key_store_that_does_not_answer_is_said_to(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> Level:
+        raise AnchorFailure("no key store")
+
+    having_anchor(shell, "keyring")
+    monkeypatch.setattr(keyring.KeyringAnchor, "level", fails)
+    assert "keyring: it is not here" in _of_vault(shell, "anchor").found
+
+
+def test_what_backups_must_not_take_is_that_of_the_anchors_it_has(shell: Shell) -> None:
+    having_anchor(shell, "keyring")
+    finding = _of_vault(shell, "anchor apart")
+    assert finding.state == WARN
+    assert "key store" in finding.remedy
+    assert str(shell.anchors) not in finding.found + finding.remedy
+    (mark,) = shell.vault.glob("vault.json")
+    mark.write_text(mark.read_text().replace('"keyring"', '"tpm"'))
+    assert _of_vault(shell, "anchor apart").state == OK
+    mark.write_text(mark.read_text().replace('"tpm"', f'"file:{shell.home / "stick"}|keyring"'))
+    finding = _of_vault(shell, "anchor apart")
+    assert str(shell.home / "stick") in finding.remedy
+    assert "key store" in finding.remedy
+    assert str(shell.anchors) not in finding.remedy
+
+
 def test_an_anchor_inside_the_vault_is_bad(tmp_path: Path) -> None:
     inside = doctor.findings(tmp_path / "vault", tmp_path / "vault" / "anchors")
     assert _of(inside, "anchor apart").state == BAD
@@ -122,8 +193,6 @@ def test_a_damaged_vault_does_not_stop_it(shell: Shell) -> None:
 
 
 def test_the_level_of_the_anchor_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from keys.anchor.medium import Medium
-
     for filesystem, state in (("ext4", OK), ("xfs", OK), ("btrfs", WARN), ("tmpfs", WARN)):
         medium = Medium(filesystem, frozenset())
         monkeypatch.setattr(doctor, "medium_of", lambda _, medium=medium: medium)
