@@ -2,14 +2,16 @@
 
 Side by side (`make test`), the tests of a file are one process's, so that what they share, a model
 or a server, is made once. All files with tests that hear in real time are one process's: they
-mostly wait, and two of them at once would disturb each other. These begin first, then files with a
-slow test, so that no process is left alone with one at the end.
+mostly wait, and two of them at once would disturb each other. So there is a process more than there
+are processors. These begin first, then files with a slow test, so that no process is left alone
+with one at the end.
 
 No fixture for one kind of test belongs here; it lives beside those tests. A test that needs the
 recognition model is marked `model` and fails, rather than skips, where none is installed.
 """
 
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _not_before(item: pytest.Item) -> tuple[bool, ...]:
     return tuple(item.get_closest_marker(name) is None for name in ("microphone", "slow"))
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    return 1 + (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
