@@ -53,6 +53,8 @@ class Due:
     audio: tuple[InteractionId, ...] = ()
     next_s: Limit = field(default=None, compare=False)
     """When the next of the others falls due; None where none ever does."""
+    records: tuple[InteractionId, ...] = ()
+    """Left beside whole ones by a keeping that came to no end; others have no limit."""
 
     def __bool__(self) -> bool:
         return bool(self.whole or self.audio)

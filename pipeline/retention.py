@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from keys.model import InteractionId, Slot
 from pipeline import agenda as agendas
-from pipeline import erase, kept, settingsfile, write
+from pipeline import erase, falling, kept, settingsfile, write
 from pipeline.agenda import Agenda
 from pipeline.artefact import (
     AUDIO,
@@ -26,13 +26,11 @@ from pipeline.artefact import (
 )
 from pipeline.erase import Clock, Erasure
 from pipeline.errors import Refused, SettingsLost
-from pipeline.indexvalues import Row as IndexRow
-from pipeline.limits import Due, Row, due, falls_due, fixed, next_due, row_of, snapshot
-from pipeline.plan import Plan, make_plan
+from pipeline.limits import Due, falls_due, fixed, next_due, row_of, snapshot
 from pipeline.reckoning import Reckoning, seconds_of, time_of
 from pipeline.reckoning import begin as first_look
 from pipeline.recording import Recording
-from pipeline.settings import DAY_S, Limit, Limits, Settings, shorter
+from pipeline.settings import DAY_S, Limit, Settings, shorter
 from pipeline.vault import Vault
 
 _REMEMBER_S = 600
@@ -144,11 +142,15 @@ def _retire_others(vault: Vault, owner: InteractionId, clock: Clock) -> None:
 
 
 def would_erase(vault: Vault, make: Change, clock: Clock) -> Due:
-    """Returns what `change` would have erased at once, and changes nothing; raises as it does."""
+    """Returns what `change` would have erased at once, and changes nothing; raises as it does.
+
+    Records are counted too, where a keeping that came to no end has left them beside their source.
+    """
     state = state_of(vault, clock)
     reckoning = state.agenda.reckoning if state else first_look(seconds_of(clock()))
     new = make(state.settings if state else Settings(), time_of(reckoning.stamp_s))
-    return _due(vault, new, reckoning.now_s)
+    found = falling.found(vault, new, reckoning.now_s)
+    return replace(found, records=tuple(kept.same(vault, found.whole)))
 
 
 def believe(vault: Vault, clock: Clock) -> None:
@@ -289,41 +291,12 @@ def enforce(vault: Vault, clock: Clock) -> Erasure | None:
 
 
 def _look_through(vault: Vault, state: State, clock: Clock) -> Erasure | None:
-    found = _due(vault, state.settings, state.now_s)
-    done = erase.erase(vault, _plan(vault, found, clock()), clock) if found else None
+    found = falling.found(vault, state.settings, state.now_s)
+    done = erase.erase(vault, falling.plan(vault, found, clock()), clock) if found else None
     # What cannot be read may come back, and so may an old agenda: one is good for a day.
     next_s = shorter(found.next_s, state.now_s + DAY_S)
     _save(vault, replace(state, agenda=Agenda(next_s, state.agenda.reckoning)))
     return done
-
-
-def _due(vault: Vault, settings: Settings, now_s: int) -> Due:
-    """Looks at what may be due, and at what no segment has; most is decided by columns."""
-    from pipeline import index  # these take a moment to load, and mostly nothing is due
-    from pipeline.outlook import Outlook
-
-    outlook = Outlook(settings, now_s, vault.ring.liveness())
-    rows = (_row(vault, it) for it in index.some(vault, outlook.undecided))
-    found = due(rows, settings, now_s)
-    return replace(found, next_s=shorter(found.next_s, outlook.next_s))
-
-
-def _row(vault: Vault, it: IndexRow) -> Row:
-    """Returns an interaction as retention sees it, by what the index knows of its meta."""
-    has_audio = it.audio_limit_s != 0 and vault.ring.is_live(it.audio_slot)
-    ended_s = (it.started_us // 1000 + it.duration_ms) // 1000
-    since_s = ended_s if it.processed_s is None else it.processed_s
-    limits = Limits(it.audio_limit_s, it.words_limit_s)
-    return Row(it.interaction, it.profile, since_s, limits, it.reckoned_s, has_audio)
-
-
-def _plan(vault: Vault, found: Due, requested_at: str) -> Plan:
-    """Makes one plan of whole interactions and of those that lose their audio only."""
-    whole = make_plan(vault, (*found.whole, *kept.same(vault, found.whole)), requested_at)
-    audio = make_plan(vault, found.audio, requested_at, only_audio=True)
-    rows = {row.interaction: row for row in (*audio.erased, *whole.erased)}
-    disclosed = tuple(dict.fromkeys((*whole.disclosed, *audio.disclosed)))
-    return replace(whole, erased=tuple(rows.values()), disclosed=disclosed)
 
 
 def _remember(vault: Vault, state: State) -> None:

@@ -57,7 +57,9 @@ def _agreed(options: Namespace, it: Terminal, vault: Vault, wish: Wish) -> bool:
         return True
     what = [count(len(goes.whole), "interaction")] * bool(goes.whole)
     what += [f"the audio of {count(len(goes.audio), 'interaction')}"] * bool(goes.audio)
+    what += [f"{count(len(goes.records), 'record')} left beside it"] * bool(goes.records)
     it.say(f"these limits erase {' and '.join(what)} at once, with every copy of them anywhere")
+    it.say("records that you chose to keep have no limit: they stay until you forget them")
     return it.ask("Erase this for ever? Type [bold]yes[/]:").lower() in {"yes", "y"}
 
 

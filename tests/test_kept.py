@@ -21,6 +21,7 @@ from pipeline.audit import audit
 from pipeline.profiles import Wish, set_limits
 from pipeline.select import Selection
 from pipeline.session import acting
+from pipeline.settings import Settings
 from pipeline.vault import Vault
 from tests.household import NOON, clock, make, parts_of, reopen, say
 
@@ -108,9 +109,27 @@ def test_what_a_keeping_cut_off_has_left_falls_due_with_its_source(
         said = retention.create(vault, [*parts_of("pills"), (ACTION, DAILY.encode())], clock)
     assert said
     cut_off(vault, said, monkeypatch)
+    with acting(vault, clock):
+        (beside,) = vault.owned(RECORD)
+        goes = retention.would_erase(vault, at_once, clock)
+    assert (goes.whole, goes.records) == ((said,), (beside,))
     with acting(vault, lambda: "2026-03-03T12:00:00Z"):
         assert list(vault.interactions()) == []
     assert is_empty(vault)
+
+
+def test_what_somebody_chose_to_keep_has_no_limit_and_is_not_said_to_go(vault: Vault) -> None:
+    """The control is what a keeping that was cut off leaves, above: that goes, and is said."""
+    record = kept(vault).owner
+    with acting(vault, clock):
+        assert not retention.would_erase(vault, at_once, clock)
+        retention.change(vault, at_once, clock)
+    with acting(vault, lambda: "2026-03-03T12:00:00Z"):
+        assert vault.owned(RECORD) == [record]
+
+
+def at_once(old: Settings, at: str) -> Settings:
+    return set_limits(old, Wish(words="none", existing=True), at)
 
 
 def test_what_a_crash_left_beside_a_record_that_rang_goes_with_it(

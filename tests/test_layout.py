@@ -58,6 +58,7 @@ pipeline.anchoring pipeline.mirrors
 pipeline.identity pipeline.passphrase
 pipeline.anchors
 pipeline.retention
+pipeline.falling
 pipeline.outlook
 pipeline.assistant.watch
 pipeline.assistant.agenda

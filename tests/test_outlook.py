@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.model import InteractionId, Slot
-from pipeline import index, indexing, outlook, retention
+from pipeline import falling, index, indexing, outlook, retention
 from pipeline.indexformat import MEMBER, Members
 from pipeline.indexvalues import NEVER, UNKNOWN
 from pipeline.limits import Due, Row, due
@@ -169,9 +169,9 @@ def test_an_indexed_vault_and_one_without_index_agree(tmp_path: Path) -> None:
         assert state
         for passed_s in (0, 86_400, 86_460, 3 * 86_400):
             now_s = state.now_s + passed_s
-            rows = [retention._row(vault, it) for it in index.rows(vault)]
+            rows = [falling._row(vault, it) for it in index.rows(vault)]
             expected = due(rows, state.settings, now_s)
-            found = retention._due(vault, state.settings, now_s)
+            found = falling.found(vault, state.settings, now_s)
             assert (found.next_s, set(found.whole), set(found.audio)) == (
                 expected.next_s,
                 set(expected.whole),

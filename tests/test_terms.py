@@ -311,6 +311,7 @@ def test_existing_asks_on_a_terminal_and_says_how_much(shell: Shell) -> None:
     code, screen = shell.on_a_terminal(*words, answers=[("yes", "no\n")])
     assert code == 1
     assert "these limits erase 1 interaction at once" in " ".join(plain(screen).split())
+    assert "chose to keep have no limit" in " ".join(plain(screen).split())
     assert "nothing was changed" in plain(screen)
     assert not is_erased(shell, interaction)
     assert shell.json("retention", "show")["words"] == "forever"

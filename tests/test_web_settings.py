@@ -53,17 +53,18 @@ def test_limits_that_erase_at_once_say_how_much_first(browser: Browser, tmp_path
     shown = browser.post("/settings/limits", fields)
     assert shown.status == 200
     assert "2 interactions" in shown.text
+    assert "chose to keep have no limit" in shown.text
     assert f'<li data-interaction="{other.hex()}"' in shown.text
     assert len(shown_in(browser.get("/").text)) == 2
     assert settings(tmp_path) == Settings()  # nothing has happened
     fresh = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown.text))
-    assert fresh == {**fields, "agreed": "2 0"}
+    assert fresh == {**fields, "agreed": "2 0 0"}
     say(reopen(tmp_path), "tea")
     again = browser.post("/settings/limits", fresh)  # to these three nobody agreed
     assert again.status == 200
     assert "Something has changed" in again.text
     assert len(shown_in(browser.get("/").text)) == 3
-    assert browser.post("/settings/limits", {**fresh, "agreed": "3 0"}).status == 303
+    assert browser.post("/settings/limits", {**fresh, "agreed": "3 0 0"}).status == 303
     assert not shown_in(browser.get("/").text)
     assert settings(tmp_path).words == ("boss",)
 
@@ -72,7 +73,7 @@ def test_limits_that_take_the_sound_alone_say_so(browser: Browser) -> None:
     fields = {"audio": "none", "existing": "yes"}
     shown = browser.post("/settings/limits", fields)
     assert "The sound of 1 interaction; the words stay." in shown.text
-    assert browser.post("/settings/limits", {**fields, "agreed": "0 1"}).status == 303
+    assert browser.post("/settings/limits", {**fields, "agreed": "0 1 0"}).status == 303
     assert "mine" in browser.get("/").text
 
 

@@ -98,6 +98,7 @@ def _before(vault: Vault, asked: Asked, goes: Due) -> Shown:
     values = {
         "whole": len(goes.whole),
         "audio": len(goes.audio),
+        "records": len(goes.records),
         "rows": list(history.some(vault, goes.whole[:_MOST_ROWS], "plan")),
         "fields": [it for it in asked.fields if it[0] != _AGREED] + [(_AGREED, _number(goes))],
         "is_other": bool(asked.one(_AGREED)),
@@ -107,7 +108,7 @@ def _before(vault: Vault, asked: Asked, goes: Due) -> Shown:
 
 def _number(goes: Due) -> str:
     """Says how much somebody agrees to; where it is not so much any more, they are asked again."""
-    return f"{len(goes.whole)} {len(goes.audio)}"
+    return f"{len(goes.whole)} {len(goes.audio)} {len(goes.records)}"
 
 
 def add_profile(vault: Vault, asked: Asked) -> Answer:
