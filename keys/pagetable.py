@@ -42,6 +42,9 @@ class PageTable(Mapping[int, PageRef]):
         end = (bisect_left(self._numbers, number) + 1) * ROW_SIZE
         return PageRef(frame, memoryview(self.rows)[end - KEY_SIZE : end])
 
+    def __contains__(self, number: object) -> bool:
+        return number in self.frames
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)
 
