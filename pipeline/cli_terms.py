@@ -66,13 +66,16 @@ def _add_retention(commands: Any, add: Add) -> None:  # noqa: ANN401
 
 def _add_profile(commands: Any, add: Add) -> None:  # noqa: ANN401
     it = add(commands, "profile", "list, add or remove profiles: whose interactions there are")
-    acts = it.add_subparsers(dest="act", metavar="list|add|remove", required=True)
+    acts = it.add_subparsers(dest="act", metavar="list|add|unbind|remove", required=True)
     add(acts, "list", "each profile, its limits, its consent")
     it = add(acts, "add", "add a profile, or consent or a microphone to one")
     it.add_argument("name", metavar="NAME")
     it.add_argument("--child", action="store_true", help="no audio, short limits, needs consent")
     it.add_argument("--consent-by", metavar="WHO", help="the guardian who agrees; it is recorded")
     it.add_argument("--device", metavar="NAME", help="a microphone that hears this profile only")
+    it = add(acts, "unbind", "have a microphone hear everybody again")
+    it.add_argument("name", metavar="NAME")
+    it.add_argument("--device", metavar="NAME", help="as it was bound (default: all of them)")
     it = add(acts, "remove", "remove a profile, and what was captured for it or not")
     it.add_argument("name", metavar="NAME")
     what = it.add_mutually_exclusive_group()

@@ -20,6 +20,12 @@ from pipeline.settings import (
     parse_duration,
 )
 
+UNBOUND = (
+    "what that microphone hears is kept as everybody's is, also where the profile is a child's, at "
+    "the latest from the next start of listening on"
+)
+"""What to say where a microphone belongs to nobody alone any more."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Newcomer:
@@ -64,6 +70,19 @@ def add(settings: Settings, newcomer: Newcomer, now: str) -> Settings:
         devices=tuple(dict.fromkeys((*old.devices, *newcomer.devices))),
     )
     return _with(settings, _agreed(new, newcomer.consent_by, now))
+
+
+def unbind(settings: Settings, name: str, device: str | None = None) -> Settings:
+    """Has a microphone of a profile, or all of them, hear everybody again; raises `NotFound`.
+
+    It is named as it was bound. What it hears from then on is kept as anybody's is.
+    """
+    old = _there(settings, name)
+    gone = [it for it in old.devices if device is None or it.casefold() == device.casefold()]
+    if not gone:
+        bound = ", ".join(old.devices) or "none"
+        raise NotFound(f"no such microphone belongs to this profile; those that do: {bound}")
+    return _with(settings, replace(old, devices=tuple(it for it in old.devices if it not in gone)))
 
 
 def remove(settings: Settings, name: str) -> Settings:

@@ -7,6 +7,7 @@ profiles go to the screen of who asks and nowhere else.
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from keys.model import InteractionId
@@ -17,7 +18,7 @@ from pipeline.errors import NotFound, Refused
 from pipeline.history import Filter, rows
 from pipeline.opening import the_vault
 from pipeline.plan import make_plan
-from pipeline.profiles import Newcomer, Wish, add, remove, set_limits
+from pipeline.profiles import UNBOUND, Newcomer, Wish, add, remove, set_limits, unbind
 from pipeline.reckoning import time_of
 from pipeline.retention import State, state_of
 from pipeline.session import acting, now
@@ -64,7 +65,7 @@ def _agreed(options: Namespace, it: Terminal, vault: Vault, wish: Wish) -> bool:
 
 
 def profile(options: Namespace) -> int:
-    """Lists, adds or removes profiles."""
+    """Lists, adds or removes profiles, and unbinds their microphones."""
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
     if options.act == "add":
@@ -73,6 +74,11 @@ def profile(options: Namespace) -> int:
         with acting(vault):
             new = retaining.change(vault, lambda old, at: add(old, newcomer, at), now)
             _remark_on_earlier(it, vault, new, options)
+    elif options.act == "unbind":
+        with acting(vault):
+            release = partial(unbind, name=options.name, device=options.device)
+            retaining.change(vault, lambda old, _: release(old), now)
+        it.say(UNBOUND)
     elif options.act == "remove" and not _remove(options, it, vault):
         return FAILED
     with acting(vault):

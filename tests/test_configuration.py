@@ -31,7 +31,7 @@ ingest: dask · agenda: ics plain · doctor: fix · report: page · export: to p
 anchor add: to · anchor remove: destroyed · anchor recovery: to from passphrase yes anchor
 retention set: profile audio words sensitive sensitive-words inactive consent-by existing
 retention set: anew believe-clock yes · profile add: child consent-by device
-profile remove: forget keep yes
+profile unbind: device · profile remove: forget keep yes
 """
 NUMBERS = {
     *("ingest --jobs", "listen --pause", "serve --pause"),

@@ -289,6 +289,24 @@ def test_a_child_is_added_agreed_to_and_shown(shell: Shell) -> None:
     assert here(shell, "retention", "set", "--profile", "tim", "--words", "1h") == 0
 
 
+def test_a_microphone_is_bound_and_unbound(shell: Shell) -> None:
+    for name in ("nursery", "den"):
+        (tim,) = shell.json("profile", "add", "tim", "--child", "--device", name)
+    assert tim["devices"] == ["nursery", "den"]
+    assert here(shell, "profile", "add", "ada", "--device", "nursery") == 2
+    done = shell("profile", "unbind", "tim", "--device", "Nursery")
+    assert (done.code, "kept as everybody's is" in " ".join(done.err.split())) == (0, True)
+    (tim,) = shell.json("profile", "list")
+    assert (tim["devices"], tim["child"]) == (["den"], True)
+    assert here(shell, "profile", "add", "ada", "--device", "nursery") == 0
+    assert here(shell, "profile", "unbind", "tim", "--device", "nursery") == 3
+    assert here(shell, "profile", "unbind", "nobody") == 3
+    assert here(shell, "profile", "unbind", "tim") == 0
+    assert here(shell, "profile", "unbind", "tim") == 3
+    rows = shell.json("profile", "list")
+    assert {row["profile"]: row["devices"] for row in rows} == {"tim": [], "ada": ["nursery"]}
+
+
 def test_what_a_child_said_before_it_was_one_is_told_of(shell: Shell) -> None:
     shell.say(LIGHT, profile="tim")
     done = shell("profile", "add", "tim", "--child", "--consent-by", "Ada")

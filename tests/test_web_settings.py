@@ -94,6 +94,13 @@ def test_a_microphone_is_bound_to_a_profile(browser: Browser, tmp_path: Path) ->
     assert "What nursery hears is for tim alone" in browser.get("/settings").text
     other = browser.post("/settings/profiles", {"name": "ada", "device": "nursery"})
     assert other.status == 400
+    assert browser.post("/settings/unbind", {**fields, "name": "ada"}).status == 404
+    assert settings(tmp_path).of_device("Nursery USB") == "tim"
+    gone = browser.post("/settings/unbind", fields)
+    assert (gone.status, gone.headers["location"]) == (303, "/settings?unbound")
+    assert settings(tmp_path).of_device("Nursery USB") is None
+    assert "everybody" in browser.get("/settings?unbound").text
+    assert browser.post("/settings/profiles", {"name": "ada", "device": "nursery"}).status == 303
 
 
 def test_the_microphones_there_are(browser: Browser) -> None:

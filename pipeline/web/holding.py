@@ -53,6 +53,7 @@ def settings(vault: Vault, _: Asked, names: Names) -> Answer:
             "shortened": it.shortened,
             "durations": _DURATIONS,
             "doubt": doubt,
+            "unbound": profiles.UNBOUND,
         },
     )
 
@@ -118,6 +119,13 @@ def add_profile(vault: Vault, asked: Asked) -> Answer:
     newcomer = Newcomer(asked.one("name"), is_child, by, heard_by)
     retention.change(vault, lambda old, at: profiles.add(old, newcomer, at), now)
     return RedirectResponse("/settings?saved", 303)
+
+
+def unbind(vault: Vault, asked: Asked) -> Answer:
+    """Has a microphone of a profile hear everybody again."""
+    name, device = asked.one("name"), asked.one("device")
+    retention.change(vault, lambda old, _: profiles.unbind(old, name, device), now)
+    return RedirectResponse("/settings?unbound", 303)
 
 
 def remove_profile(vault: Vault, asked: Asked) -> Answer:

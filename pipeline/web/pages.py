@@ -89,6 +89,7 @@ def application(house: House, known: Secrets) -> Starlette:
         "/settings/limits": holding.set_limits,
         "/settings/profiles": holding.add_profile,
         "/agenda/calendar": calendar.subscribe,
+        "/settings/unbind": holding.unbind,
         "/settings/remove": holding.remove_profile,
     }
     apart: dict[str, tuple[Apart, str]] = {
