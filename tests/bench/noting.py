@@ -2,7 +2,9 @@
 
 A long-lived process with one vault, as a program of somebody's own would be. Seals a note every so
 often, as if it had been heard, one in five with an alarm; now and then finds one again. Tells of
-each, when it is sealed, by a line of JSON: its id, its words, the label of its alarm.
+each, when it is sealed, by a line of JSON: its id, its words, the label of its alarm; and now and
+then of the memory that it holds, in MiB. It does not pause at first, so that its caches are full,
+and the largest erasure is behind it, before its memory is judged.
 """
 
 import contextlib
@@ -20,12 +22,14 @@ from pipeline.artefact import ACTION, AUDIO, INTENT, META, TRANSCRIPT, Meta
 from pipeline.assistant.values import ALARM, Action
 from pipeline.session import acting, now, now_ms
 from pipeline.vault import Vault
+from tests.bench.holding import held_mib
 from tests.household import SOUND_MS, flac_of, reopen, words_of
 
 CANARY = "zebracanary"
 """Part of one word of each note."""
 _SPOKEN = ("turn on the light", "play music", "weather tomorrow", "wake me", "add milk", "call")
 _LOOKS = 20
+_HURRIED = 1000
 
 
 def main() -> None:
@@ -36,14 +40,17 @@ def main() -> None:
         text = f"{chance.choice(_SPOKEN)} {CANARY}{name}{number}"
         label = f"{CANARY} {name} {number}" if chance.random() < 0.2 else ""
         with contextlib.suppress(Busy):
-            if it := _noted(vault, text, label):
+            if it := noted(vault, text, label):
                 print(json.dumps([it.hex(), text, label]), flush=True)
             if number % _LOOKS == 0:
-                _found(vault, text)
-        time.sleep(pause_s)
+                found(vault, text)
+                print(json.dumps({"held_mib": held_mib()}), flush=True)
+        if number >= _HURRIED:
+            time.sleep(pause_s)
 
 
-def _noted(vault: Vault, text: str, label: str) -> InteractionId | None:
+def noted(vault: Vault, text: str, label: str) -> InteractionId | None:
+    """Seals a note, with an alarm of this label if there is one; None where it may not be kept."""
     meta = Meta(now_ms(), SOUND_MS, "default", f"/home/{CANARY}.wav", 0, "none")
     parts = [(TRANSCRIPT, words_of(text).encode()), (META, meta.encode())]
     with acting(vault):
@@ -55,7 +62,8 @@ def _noted(vault: Vault, text: str, label: str) -> InteractionId | None:
     return it
 
 
-def _found(vault: Vault, text: str) -> None:
+def found(vault: Vault, text: str) -> None:
+    """Finds a note that was sealed a moment ago."""
     with acting(vault):
         assert history.search(vault, [text.rsplit(maxsplit=1)[-1]]), "it was sealed a moment ago"
 

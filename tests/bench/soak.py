@@ -44,7 +44,8 @@ class Watch(threading.Thread):
             now_s = time.monotonic()
             serve = figures_of(self._soak.serve.it.pid, "serve")
             noter = figures_of(self._soak.noter.it.pid, "noter")
-            self.samples.append(Sample(now_s, {**serve, **noter}))
+            held = self._soak.noter.held
+            self.samples.append(Sample(now_s, {**serve, **noter, **held}))
             if now_s >= disk_s:
                 with contextlib.suppress(OSError):  # a file that went meanwhile
                     self.disk.append(Sample(now_s, self._on_disk()))
@@ -89,7 +90,8 @@ def lines(soak: Soak, watch: Watch, head: list[str], minutes: float) -> Iterator
     yield "# An hour of mixed work\n"
     yield f"`make soak`: {minutes:.0f} minutes. What happens is in `soaking.py`, what must hold in"
     yield "`soaked.py`. Memory, files, threads and processes are those of the two that went on all"
-    yield "the time; slopes are of the last two thirds, with what they may be off by (95 %).\n"
+    yield "the time; slopes are of the last two thirds, with what they may be off by (95 %). What it"
+    yield "holds, the note maker tells itself (`holding.py`); resident is what its allocators keep, too.\n"
     yield "  \n".join(head)
     yield ""
     dead, living = len(soak.model.dead), len(soak.model.living)
@@ -124,7 +126,8 @@ def main() -> int:
     given = options.parse_args()
     base = Path(tempfile.mkdtemp(prefix="anechoic-soak-", dir=given.at))
     head = list(here.described(base))
-    limits = max(1, round(given.minutes * 8 / 60)), max(2, round(given.minutes / 3))
+    # Short enough that as much dies as is made, long before the memory is judged.
+    limits = max(1, round(given.minutes / 15)), max(2, round(given.minutes / 6))
     soak = Soak(base, random.Random(given.seed), *limits, pause_s=1.0)
     try:
         watch = run(soak, 60 * given.minutes)

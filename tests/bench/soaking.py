@@ -83,6 +83,8 @@ class Noter(Process):
         words = ("-m", "tests.bench.noting", str(shell.home), name, str(pause_s))
         super().__init__(shell, (sys.executable, *words), shell.home / f"noter-{name}.log")
         self.told: list[tuple[str, str, str]] = []
+        self.held: dict[str, float] = {}
+        """What it holds, as it last told; nothing before."""
         self._model = model
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -91,7 +93,11 @@ class Noter(Process):
         assert self.it.stdout
         for line in self.it.stdout:
             with contextlib.suppress(ValueError):  # half a line of one that was killed
-                self.told.append(tuple(json.loads(line)))
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    self.held = {"noter: MiB that it holds": row["held_mib"]}
+                else:
+                    self.told.append(tuple(row))
 
     def learn(self) -> None:
         """Has the model learn what it has told so far."""
