@@ -8,14 +8,16 @@ receipt waits for it until then (SPEC section 5.2). Nothing here asks anybody.
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Self
 
-from keys.entry import ErasedEntry, Noted
-from keys.model import ID_SIZE, InteractionId
+from keys.entry import ErasedEntry, Noted, SealedEntry
+from keys.model import ID_SIZE, ArtefactId, InteractionId
 from pipeline import write
 from pipeline.artefact import DISCLOSURE, Disclosure
+from pipeline.lineage import is_owned
+from pipeline.logged import FEW, logged
 from pipeline.vault import Vault
 
 Reference = NewType("Reference", bytes)
@@ -38,6 +40,8 @@ _ROW = re.compile(
     r"log entry [0-9]{1,19}, reference ([0-9a-f]{32})(?:: (.*))?"
 )
 
+_OF_SOURCE = "record "
+_TOLD = "; what became of that copy stands in the receipt of that interaction"
 _NAME = re.compile(r"skill ([a-z][a-z0-9-]{0,15}) ([0-9a-f]{32})")
 
 
@@ -143,6 +147,43 @@ def row_of(interaction: InteractionId, index: int, entry: Noted) -> str:
     return f"interaction {interaction.hex()}: {what}"
 
 
+def of_sources(
+    vault: Vault, records: Collection[InteractionId], but: Collection[InteractionId] = ()
+) -> list[str]:
+    """Returns what left of the interactions that these records were made from, as rows.
+
+    By the log, which knows it when they are long erased; `but` those, which tell it themselves.
+    Nobody is asked to erase it for the record: that was, or will be, for its source.
+    """
+    owners = logged(vault, records).owners.values() if records else ()
+    made = {it: owner.id for owner in owners for of in owner.sealed for it in of.parents}
+    found = _sources(vault, made) if made else {}
+    sources = {it: of for it, of in found.items() if it not in but}
+    known = logged(vault, sources).owners if sources else {}
+    return [
+        f"record {sources[source].hex()}: made from {row_of(source, index, entry)}{_TOLD}"
+        for source, owner in known.items()
+        for index, entry in owner.disclosed
+    ]
+
+
+def _sources(
+    vault: Vault, made: Mapping[ArtefactId, InteractionId]
+) -> dict[InteractionId, InteractionId]:
+    """Returns for each interaction that has one of these artefacts what was made from that."""
+    missing, found = set(made), dict[InteractionId, InteractionId]()
+    ids = {it.hex().encode() for it in made}
+    seals = vault.log.some_back(lambda words: words[1] == b"seal" and words[3] in ids)
+    for _, entry in vault.log.mentions(made) if len(made) <= FEW else seals:
+        if isinstance(entry, SealedEntry) and entry.label.artefact in missing:
+            missing.discard(entry.label.artefact)
+            if not is_owned(entry.label.kind):
+                found[entry.label.interaction] = made[entry.label.artefact]
+        if not missing:
+            break  # the rest of the log is not read
+    return found
+
+
 def is_of_words(entry: Noted) -> bool:
     """Tells whether nothing but words left, as with a skill: erasing the audio is no matter."""
     return len(entry.interactions) > 1
@@ -182,7 +223,8 @@ def stated(vault: Vault, rows: Sequence[str]) -> tuple[tuple[str, ...], list[str
     answered = _answers(vault, given)
     names = {row: answered.get(it.reference, "") for row in rows if (it := Given.parse(row))}
     left = tuple(f"{row}: {said(names[row])}" if row in names else row for row in rows)
-    return left, [f"{row}: {_STAYS.get(names.get(row, ''), _STAYS[''])}" for row in rows]
+    stays = [f"{row}: {_STAYS.get(names.get(row, ''), _STAYS[''])}" for row in rows]
+    return left, [it for it in stays if not it.startswith(_OF_SOURCE)]
 
 
 def answered_since(vault: Vault, rows: Iterable[str], after: int) -> list[tuple[Given, str]]:

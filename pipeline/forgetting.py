@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from keys.errors import Erased
 from keys.model import InteractionId
-from pipeline import history, keep, kept
+from pipeline import disclosures, history, keep, kept
 from pipeline.artefact import RECORD
 from pipeline.erase import Clock, Erasure, erase
 from pipeline.keep import Keepable, Kept
@@ -90,4 +90,8 @@ def _planned(vault: Vault, ids: Sequence[InteractionId], at: str, *, only_audio:
     plan = make_plan(vault, [*ids, *more], at, only_audio=only_audio)
     if not plan.erased:
         raise Erased("nothing of what is meant is left: it has been erased already")
-    return plan
+    ids = plan_ids(plan)
+    kinds = {row.interaction: {it.kind for it in row.artefacts} for row in plan.erased}
+    records = [it for it in ids if RECORD in kinds[it.hex()]]
+    told = disclosures.of_sources(vault, records, set(ids))
+    return replace(plan, disclosed=(*plan.disclosed, *told))

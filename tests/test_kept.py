@@ -11,7 +11,8 @@ import pytest
 
 from keys.errors import Erased
 from keys.model import InteractionId
-from pipeline import erase, forgetting, keep, retention, write
+from keys.receipt import CONFIRMED, PENDING, Statement
+from pipeline import disclosures, erase, forgetting, keep, retention, write
 from pipeline.artefact import ACTION, RECORD
 from pipeline.assistant.agenda import Agenda, mark
 from pipeline.assistant.derived import Mark
@@ -41,11 +42,11 @@ def act(vault: Vault) -> InteractionId:
     return said
 
 
-def forget(vault: Vault, owner: InteractionId, *, keeping: bool = False) -> None:
+def forget(vault: Vault, owner: InteractionId, *, keeping: bool = False) -> Statement:
     with acting(vault, clock):
         found = forgetting.propose(vault, Selection(ids=(owner.hex(),)), NOON)
         names = [it.name for it in found.keepable] if keeping else []
-        forgetting.carry_out(vault, found, clock, names)
+        return forgetting.carry_out(vault, found, clock, names).statement
 
 
 def cut_off(vault: Vault, said: InteractionId, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +145,54 @@ def test_what_a_crash_left_beside_a_record_that_rang_goes_with_it(
     assert new.owner != old.owner
     forget(vault, new.owner)
     assert is_empty(vault)
+
+
+@pytest.mark.parametrize("rings", [False, True])
+def test_the_receipt_of_a_record_tells_what_left_of_its_source(
+    vault: Vault, *, rings: bool
+) -> None:
+    """And nobody is asked for it once more: a shop that has not answered is awaited once."""
+    said = act(vault)
+    with acting(vault, clock):
+        disclosures.disclose(vault, said, "plain-export", "/media", ("words",), "a test", NOON)
+        reference = disclosures.give(vault, said, "shop", "a shop", ("items",), "a test", NOON)
+    of_source = forget(vault, said, keeping=True)
+    assert of_source.verdict == PENDING
+    (entry,) = entries(vault)
+    if rings:
+        with acting(vault, clock):
+            mark(vault, Mark(entry, RANG), NOON, SEVEN)
+        (entry,) = entries(vault)
+    of_record = forget(vault, entry.owner)
+    export, shop = of_record.disclosed
+    assert f"record {entry.owner.hex()}: made from interaction {said.hex()}: plain export" in export
+    assert (
+        f"skill shop, log entry {entry_of(of_source, 'shop')}, reference {reference.hex()}" in shop
+    )
+    assert all("in the receipt of that interaction" in row for row in of_record.disclosed)
+    assert of_record.verdict == CONFIRMED
+    assert not any(said.hex() in row for row in of_record.residual)
+
+
+def entry_of(statement: Statement, skill: str) -> str:
+    (row,) = (row for row in statement.disclosed if f"skill {skill}" in row)
+    return row.partition("log entry ")[2].partition(",")[0]
+
+
+def test_of_a_record_of_which_nothing_left_no_receipt_says_that_something_did(vault: Vault) -> None:
+    """The control of the one before."""
+    assert forget(vault, kept(vault).owner).disclosed == ()
+
+
+def test_a_source_that_goes_in_the_same_plan_tells_it_once(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = act(vault)
+    with acting(vault, clock):
+        disclosures.disclose(vault, said, "plain-export", "/media", ("words",), "a test", NOON)
+    cut_off(vault, said, monkeypatch)
+    (row,) = forget(vault, said).disclosed
+    assert row.startswith(f"interaction {said.hex()}")
 
 
 @pytest.mark.parametrize("everything", [False, True])
