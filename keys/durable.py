@@ -91,6 +91,16 @@ def expect(paths: Iterable[Path]) -> None:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
 
 
+def let_go(path: Path) -> None:
+    """Tells the system that a durable file is not read soon, so that its memory is free for others.
+
+    A hint, as `expect` is. What is in memory has to be given up page by page when it is deleted.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError), _opened(path, os.O_RDONLY) as fd:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 class RealDisk:
     """The file system of this machine; directories are private to the user (0700, files 0600)."""
 

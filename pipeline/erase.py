@@ -7,6 +7,7 @@ only place in the product that destroys keys.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from keys.anchor import Anchor
@@ -198,6 +199,7 @@ def _unlogged_slots(vault: Vault) -> list[Slot]:
     return [Slot(slot) for slot in range(last + 1, vault.ring.slot_count)]
 
 
+@cache
 def _tool() -> str:
     from importlib.metadata import version  # takes longer than all else that starts with this
 

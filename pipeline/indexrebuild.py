@@ -16,6 +16,7 @@ from pipeline.indexstate import (
     files,
     newest_segment,
     open_index,
+    opened,
     put,
     put_all,
 )
@@ -110,7 +111,7 @@ def _known(vault: Vault, gone: Collection[InteractionId]) -> _State | None:
         here = files(vault)
         if any(owner not in here for owner, _ in there):
             return None
-        targets = [Opened(vault, vault.artefact(here[it])) for it, _ in there if it in gone]
+        targets = [opened(vault, here[it]) for it, _ in there if it in gone]
     except (Erased, Malformed, Tampered, NoSuchSlot, OSError):
         return None
     staying = [it for it in there if it[0] not in gone]

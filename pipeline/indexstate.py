@@ -10,7 +10,6 @@ import contextlib
 import itertools
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from keys.durable import expect
 from keys.entry import Entry, SealedEntry
@@ -40,6 +39,7 @@ _NEAR = 8192
 """So many entries at most lie between the newest segment and the end, unless nobody indexes."""
 _BEGINNING = 1 << CHUNK_LOG2
 """The first chunk of a segment, which is decrypted as a whole, and mostly is all that is needed."""
+_SUFFIX = f".{INDEX}"
 _OWN_ENTRIES = 2
 """So many entries the log gets for a segment: they are not looked at again, as they are long."""
 
@@ -131,8 +131,8 @@ class Index:
 def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
     """Opens every living segment but the suspect ones, and finds in the log what they lack."""
     index = Index(damaged=dict.fromkeys(suspect))
-    opened = sorted(_opened(vault, index.damaged), key=lambda it: it.slot)
-    covered, left_out = _in_use(vault, index, opened) if opened else (0, ())
+    there = sorted(_opened(vault, index.damaged), key=lambda it: it.slot)
+    covered, left_out = _in_use(vault, index, there) if there else (0, ())
     if covered and not index.damaged:
         _look_back(vault, index, covered)
         living = (it for it in left_out if vault.ring.is_live(it[1]))
@@ -142,15 +142,19 @@ def open_index(vault: Vault, suspect: Collection[InteractionId] = ()) -> Index:
     return index
 
 
-def files(vault: Vault) -> dict[InteractionId, Path]:
-    """Returns the file of each segment by its owner, whether it lives or not."""
+def files(vault: Vault) -> dict[InteractionId, str]:
+    """Returns the name of each segment's file by its owner, whether it lives or not."""
     found = {}
     for name in vault.disk.names(vault.sealed / OWN):
-        if name.endswith(f".{INDEX}"):
+        if name.endswith(_SUFFIX):
             with contextlib.suppress(ValueError):
-                owner = InteractionId(bytes.fromhex(name.partition(".")[0]))
-                found[owner] = vault.sealed / OWN / name
+                found[InteractionId(bytes.fromhex(name.partition(".")[0]))] = name
     return found
+
+
+def opened(vault: Vault, name: str) -> Opened:
+    """Opens the segment in a file of this name; raises as opening any sealed file does."""
+    return Opened(vault, vault.artefact(vault.sealed / OWN / name))
 
 
 def newest_segment(vault: Vault) -> Opened | None:
@@ -158,38 +162,38 @@ def newest_segment(vault: Vault) -> Opened | None:
     entries = (entry for _, entry in itertools.islice(vault.log.scan_back(), _NEAR))
     labels = (it.label for it in entries if isinstance(it, SealedEntry) and it.label.kind == INDEX)
     label = next((it for it in labels if vault.ring.is_live(it.slot)), None)
-    return Opened(vault, vault.artefact(vault.place(label) / file_name(label))) if label else None
+    return opened(vault, file_name(label)) if label else None
 
 
 def _opened(vault: Vault, damaged: dict[InteractionId, None]) -> Iterator[Opened]:
     there = files(vault)
-    expect(there.values())
-    for owner, path in there.items():
+    expect(vault.sealed / OWN / name for name in there.values())
+    for owner, name in there.items():
         if owner in damaged:
             continue
         try:
-            yield Opened(vault, vault.artefact(path))
+            yield opened(vault, name)
         except Erased:
             pass  # what a crash has left of one that is gone
         except (Malformed, Tampered, NoSuchSlot, OSError):
             damaged[owner] = None
 
 
-def _in_use(vault: Vault, index: Index, opened: Sequence[Opened]) -> tuple[int, tuple[Place, ...]]:
+def _in_use(vault: Vault, index: Index, there: Sequence[Opened]) -> tuple[int, tuple[Place, ...]]:
     """Sorts out what the newest segment says of the others; returns how far it came, and without.
 
     One that it does not name was replaced by those it does. One that it names and that is not here
     was erased with a member, or retired; or its slot still has a key, and then it is missing.
     """
-    newest, here = opened[-1], {it.slot for it in opened}
+    newest, here = there[-1], {it.slot for it in there}
     try:
         others, left_out = newest.rest()
     except KeysError:
         index.damaged[newest.owner] = None
-        index.segments = list(opened[:-1])
+        index.segments = list(there[:-1])
         return 0, ()
     named = {slot for _, slot in others} | {newest.slot}
-    for it in opened:
+    for it in there:
         if it.slot in named:
             index.segments.append(it)
         else:
@@ -260,8 +264,7 @@ def completed(
 def put_all(vault: Vault, segments: Iterable[Segment]) -> list[Place]:
     """Seals segments as they are, each under a slot of its own; durable on return."""
     contents = [(it.encode(), _transcripts(it)) for it in segments]
-    owners = write.own_all(vault, INDEX, contents)
-    return [(owner, vault.artefacts(owner)[0].slot) for owner in owners]
+    return [(it.interaction, it.slot) for it in write.own_all(vault, INDEX, contents)]
 
 
 def _transcripts(segment: Segment) -> list[ArtefactId]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from keys.durable import replace_file
+from keys.durable import let_go, replace_file
 from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, Slot
@@ -67,27 +67,27 @@ def own(
 
     By the steps of `create`. Raises `ValueError` for a kind that belongs to an interaction.
     """
-    return own_all(vault, kind, [(content, parents)])[0]
+    return own_all(vault, kind, [(content, parents)])[0].interaction
 
 
 def own_all(
     vault: Vault, kind: str, contents: Sequence[tuple[bytes, Sequence[ArtefactId]]]
-) -> list[InteractionId]:
-    """Seals artefacts, each with its parents and under a slot of its own; returns their owners.
+) -> list[Label]:
+    """Seals artefacts, each with its parents and under a slot of its own; returns their labels.
 
     Each step of `create` is taken for all before the next, so that they share its syncs. A crash
     leaves each of them whole or not there, whatever becomes of the others.
     """
     if not is_owned(kind):
         raise ValueError(f"{kind} has no slot of its own: it belongs to an interaction")
-    owners, made = [_new_id() for _ in contents], list[_Made]()
-    marked = zip(_marked(vault, owners, 1), contents, strict=True)
+    made = list[_Made]()
+    marked = zip(_marked(vault, [_new_id() for _ in contents], 1), contents, strict=True)
     for ((slot,), created), (content, parents) in marked:
         entry, data = _seal(vault, created.interaction, kind, slot, content)
         sealed = SealedEntry(entry.label, entry.header, tuple(dict.fromkeys(parents)))
         made.append((created.interaction, [created], [(sealed, data)]))
     _log_and_write(vault, made)
-    return owners
+    return [entry.label for _, _, ((entry, _),) in made]
 
 
 def begin(vault: Vault) -> Recording:
@@ -197,6 +197,8 @@ def _log_and_write(vault: Vault, made: Sequence[_Made]) -> None:
             path = mark / file_name(entry.label)
             vault.disk.write(path, 0, data)
             vault.disk.sync(path)
+            if entry.label.kind == AUDIO:
+                let_go(path)
         vault.disk.sync_dir(mark)
     place(vault, [interaction for interaction, _, _ in made])
 
