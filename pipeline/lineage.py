@@ -66,6 +66,12 @@ def is_owned(name: str) -> bool:
     return name in KINDS and KINDS[name].slot == OWN
 
 
+def is_aggregated(name: str) -> bool:
+    """Tells whether something with a slot of its own is made from artefacts of a kind, and dies."""
+    aggregates = (it for it in KINDS.values() if it.slot == OWN and it.dies_with_parents)
+    return any(name in it.parents for it in aggregates)
+
+
 def parents_of(name: str, there: Mapping[str, ArtefactId]) -> tuple[ArtefactId, ...]:
     """Returns the parents of a new artefact, of what its interaction has: kind to newest id."""
     return tuple(there[kind] for kind in kind_of(name).parents if kind in there)[:1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from keys.entry import Created, Entry, Noted, SealedEntry
 from keys.errors import Tampered
 from keys.model import ArtefactId, Commitment, InteractionId, Slot
-from pipeline.lineage import KINDS, is_owned
+from pipeline.lineage import KINDS, is_aggregated, is_owned
 from pipeline.vault import Vault
 
 FEW = 16
@@ -84,7 +84,7 @@ def _of_few(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[i
         if not missing:
             oldest = index
             break
-    made = _sealed(found)
+    made = _aggregated(found)
     while made:
         derived = {n: it for n, it in _since(vault, made, oldest).items() if n not in found}
         labels = [it.label for it in derived.values() if isinstance(it, SealedEntry)]
@@ -92,7 +92,7 @@ def _of_few(vault: Vault, wanted: Collection[InteractionId]) -> Iterator[tuple[i
         owners = {label.interaction for label in living if is_owned(label.kind)}
         alive = {it.artefact for it in living}
         fresh = derived | (_since(vault, owners, oldest) if owners else {})
-        made = (_sealed(fresh) - _sealed(found)) & alive
+        made = (_aggregated(fresh) - _aggregated(found)) & alive
         found |= fresh
     yield from sorted(found.items(), key=lambda row: row[0], reverse=True)
 
@@ -106,8 +106,10 @@ def _since(vault: Vault, ids: Collection[bytes], oldest: int) -> dict[int, Entry
     return dict(vault.log.mentions(ids, oldest))
 
 
-def _sealed(entries: Mapping[int, Entry]) -> set[ArtefactId]:
-    return {it.label.artefact for it in entries.values() if isinstance(it, SealedEntry)}
+def _aggregated(entries: Mapping[int, Entry]) -> set[ArtefactId]:
+    """Returns the artefacts that something may have been made from which dies with them."""
+    labels = (it.label for it in entries.values() if isinstance(it, SealedEntry))
+    return {it.artefact for it in labels if is_aggregated(it.kind)}
 
 
 def _take(

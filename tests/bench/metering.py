@@ -27,6 +27,11 @@ class Cost:
         """The time by the wall in milliseconds."""
         return 1000 * self.wall_s
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Returns what both cost, one after the other."""
+        both = self.wall_s + other.wall_s, self.cpu_s + other.cpu_s
+        return Cost(*both, self.written + other.written)
+
 
 def cost(act: Callable[[], object]) -> Cost:
     """Returns what an act of this process costs, with the programs that it runs."""
@@ -58,6 +63,12 @@ def program(*words: str | Path, env: dict[str, str] | None = None) -> Cost:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, stderr=said)
     return Cost(wall_s, used.ru_utime + used.ru_stime, _BLOCK * used.ru_oublock)
+
+
+def resident_mib() -> float:
+    """Returns how much memory this process has now, in MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def peak_mib(base: Path, *words: str) -> float:

@@ -18,7 +18,7 @@ _GROWING = (
     ("search, sealed", "search, sealed"),
     ("search, cold", "search, cold"),
     ("forget a tenth", "forget a tenth"),
-    ("forget a tenth, its rotation", "forget a tenth, until the keys are gone"),
+    ("forget a tenth, keys gone", "forget a tenth, until the keys are gone"),
 )
 
 
