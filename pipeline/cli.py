@@ -73,9 +73,17 @@ def _keep_quiet() -> None:
     """
     import threading
 
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        if hasattr(signal, "pthread_kill"):  # it wakes the main thread, whatever that waits for
+            signal.pthread_kill(main, signal.SIGINT)
+        else:
+            signal.raise_signal(signal.SIGINT)
+
     def unraisable(it: "sys.UnraisableHookArgs") -> None:
         if it.exc_type is KeyboardInterrupt:
-            again = threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,))
+            again = threading.Timer(0.02, interrupt)
             again.daemon = True
             again.start()
 
