@@ -116,15 +116,17 @@ class Log:
             expected -= 1
 
     def some_back(
-        self, is_wanted: Callable[[Sequence[bytes]], bool]
+        self, is_wanted: Callable[[Sequence[bytes]], bool], oldest: int = 0
     ) -> Iterator[tuple[int, Entry]]:
-        """Yields (index, entry) of each line whose first words are wanted, newest first.
+        """Yields (index, entry) of each line from `oldest` on whose first words are wanted.
 
-        Asked with the number, the act and four words more at most, the last with all that follows.
-        The other lines are counted and not read: for many ids among more.
+        Newest first. Asked with the number, the act and four words more at most, the last with all
+        that follows. The other lines are counted and not read: for many ids among more.
         """
         expected = self.size - 1
         for line in self._lines_back():
+            if expected < oldest:
+                return
             if is_wanted(line.split(b" ", 5)):
                 yield self._parse(line, expected)
             expected -= 1
