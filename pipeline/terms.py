@@ -11,16 +11,18 @@ from functools import partial
 from pathlib import Path
 
 from keys.model import InteractionId
-from pipeline import erase, proofs
+from pipeline import proofs
 from pipeline import retention as retaining
 from pipeline.commands import DONE, FAILED
+from pipeline.erase import Erasure
 from pipeline.errors import NotFound, Refused
+from pipeline.forgetting import carry_out, propose
 from pipeline.history import Filter, rows
 from pipeline.opening import the_vault
-from pipeline.plan import make_plan
 from pipeline.profiles import UNBOUND, Newcomer, Wish, add, remove, set_limits, unbind
 from pipeline.reckoning import time_of
 from pipeline.retention import State, state_of
+from pipeline.select import Selection
 from pipeline.session import acting, now
 from pipeline.settings import Limits, Profile, Settings, format_duration, names_of
 from pipeline.terminal import Column, Terminal, count, local, safe
@@ -144,8 +146,11 @@ def _remove(options: Namespace, it: Terminal, vault: Vault) -> bool:
     return True
 
 
-def _forget(vault: Vault, held: Iterable[InteractionId]) -> erase.Erasure:
-    return erase.erase(vault, make_plan(vault, held, now()), now)
+def _forget(vault: Vault, held: Iterable[InteractionId]) -> Erasure:
+    """Forgets these as `forget` does, as far as they have not been erased since somebody agreed."""
+    living = set(vault.interactions())
+    meant = Selection(ids=tuple(it.hex() for it in held if it in living))
+    return carry_out(vault, propose(vault, meant, now(), show=False), now)
 
 
 def _forgets(options: Namespace, it: Terminal, held: list[InteractionId]) -> bool | None:

@@ -12,7 +12,7 @@ import pytest
 from keys.errors import Erased
 from keys.model import InteractionId
 from keys.receipt import CONFIRMED, PENDING, Statement
-from pipeline import disclosures, erase, forgetting, keep, retention, write
+from pipeline import disclosures, erase, forgetting, keep, retention, terms, write
 from pipeline.artefact import ACTION, RECORD
 from pipeline.assistant.agenda import Agenda, mark
 from pipeline.assistant.derived import Mark
@@ -85,6 +85,16 @@ def test_what_a_keeping_cut_off_has_left_goes_with_its_source(
     said = act(vault)
     cut_off(vault, said, monkeypatch)
     forget(vault, said)
+    assert is_empty(vault)
+
+
+def test_what_a_keeping_cut_off_has_left_goes_with_the_profile_of_its_source(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = act(vault)
+    cut_off(vault, said, monkeypatch)
+    with acting(vault, clock):
+        terms._forget(vault, [said])
     assert is_empty(vault)
 
 
