@@ -99,14 +99,16 @@ def _begins_anew(entry: Created | Noted, interaction: InteractionId) -> bool:
 
 
 def _give_up(vault: Vault, interaction: InteractionId, number: int) -> None:
-    """Deletes what is beside the segments of a recording; the log says so, once for each file."""
+    """Deletes what is beside the segments of a recording; the log says so, once for each file.
+
+    The segments are not synced, though the last may be in the cache alone: what was cut is durable,
+    and what came after the last cut a power cut may take, here as while it was spoken.
+    """
     mark, segments = mark_of(vault, interaction), segment_files(vault, interaction)
     for name in vault.disk.names(mark):
-        if name in segments:
-            vault.disk.sync(mark / name)  # it may be in the cache alone, and is all there is now
-        else:
+        if name not in segments:
             vault.disk.delete(mark / name)
-    vault.disk.sync_dir(mark)
+    vault.disk.sync_dir(mark)  # or a file that comes back is placed beside what takes its place
     if number:  # in one entry: of several, a crash might leave some
         vault.note("discard", LATE, [interaction] * number)
 
@@ -132,7 +134,7 @@ def _is_whole(vault: Vault, interaction: InteractionId) -> bool:
     for _, entry in vault.log.scan_back():
         if isinstance(entry, SealedEntry) and entry.label.interaction == interaction:
             logged += 1
-            if not _has_arrived(vault, entry):
+            if not (_has_arrived(vault, entry) or _was_erased(vault, entry)):
                 return False
         if (
             isinstance(entry, Noted)
@@ -143,6 +145,16 @@ def _is_whole(vault: Vault, interaction: InteractionId) -> bool:
         if isinstance(entry, Created) and entry.interaction == interaction:
             return logged > 0
     return False
+
+
+def _was_erased(vault: Vault, entry: SealedEntry) -> bool:
+    """Tells whether it is gone by an erasure, such as `--only audio`: nobody waits for that.
+
+    Else what was added to the rest would be called discarded, and a file that is missing from there
+    later would be taken for that. One beside the mark is late work, which is discarded.
+    """
+    beside = vault.disk.names(mark_of(vault, entry.label.interaction))
+    return not vault.ring.is_live(entry.label.slot) and file_name(entry.label) not in beside
 
 
 def _has_arrived(vault: Vault, entry: SealedEntry) -> bool:

@@ -230,7 +230,8 @@ def remove_marks(vault: Vault, interactions: Iterable[InteractionId]) -> None:
     """Removes empty marks; durable on return."""
     for interaction in interactions:
         vault.disk.remove_dir(mark_of(vault, interaction))
-    vault.disk.sync_dir(vault.capture)  # or a power cut may bring it back after an erasure
+    # Or a power cut may bring one back: if a file of it went missing, it would pass for cut off.
+    vault.disk.sync_dir(vault.capture)
 
 
 def _marked(
