@@ -34,7 +34,8 @@ def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[b
     counts. The last of them names the others, and those who are about to die as left out: as long
     as they live they are found. One before names the old ones, but for that which it was made of,
     as if it had been written alone. Where a segment cannot be read, the last says that nothing is
-    covered: its members are found by the log.
+    covered: its members are found by the log. Where the newest dies and nobody survives, an empty
+    one says what it said.
     """
     gone = set(owners)
     state = _known(vault, gone) or _looked_at(vault, gone)
@@ -47,10 +48,23 @@ def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[b
         if len(survivors.ready) == _TOGETHER:
             survivors.write(vault)
     survivors.write(vault)
-    last = segment_of(()) if survivors.last is None and is_lost else survivors.last
+    last = survivors.last
+    if last is None and (is_lost or _leaves_older_word(vault, state, gone)):
+        last = segment_of(())
     if last is not None:
         covered = 0 if is_lost else state.covered
         put(vault, last, covered, survivors.staying, survivors.left_out)
+
+
+def _leaves_older_word(vault: Vault, state: "_State", gone: Collection[InteractionId]) -> bool:
+    """Tells whether the newest segment dies while others stay.
+
+    The newest of these would speak of the time when it was written: it does not name whatever was
+    written with it or after it, and may not know who was left out since.
+    """
+    newest = state.targets[-1].slot if state.targets else -1
+    is_dying = all(slot < newest for _, slot in state.staying)
+    return newest >= 0 and is_dying and not files(vault).keys() <= set(gone)
 
 
 class _Survivors:

@@ -186,6 +186,68 @@ def test_no_crash_of_replacing_what_is_missing_leaves_a_key_unaccounted_for(tmp_
     assert check(house, moments, judge, most=4) > 40
 
 
+@dataclasses.dataclass
+class Few:
+    """A vault of three small segments that were written together, and who is in the newest."""
+
+    house: House
+    dying: list[InteractionId]
+
+
+def written_together(base: Path) -> Few:
+    house = tidied(base, *THREE)
+    forget(house.vault, *(it for it, text in house.whole.items() if "zanzibar" in text))
+    disk = settled(house.disk)
+    vault = reopen(base, disk)
+    with acting(vault, clock):
+        left = {it: text for it, text in house.whole.items() if "zanzibar" not in text}
+        assert [it.head.members for it in open_index(vault).segments] == [3, 1, 1]
+    return Few(House(base, vault, disk, left), list(left)[-1:])
+
+
+def moments_of_erasing(few: Few) -> list[Moment]:
+    vault = few.house.vault
+    with acting(vault, clock):
+        plan = make_plan(vault, few.dying, NOON)
+    return moments_of(few.house.disk, lambda: erase(vault, plan, clock))
+
+
+def test_where_the_newest_segment_dies_whole_the_others_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was written with others does not name them, and would be the newest then."""
+    monkeypatch.setattr(indexing, "FAN", 9)
+    few = written_together(tmp_path)
+    assert check(few.house, moments_of_erasing(few), judge_found(few.house, few.dying), 1) > 40
+
+
+def test_the_control_nothing_written_where_nobody_survives_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "FAN", 9)
+    few = written_together(tmp_path)
+    monkeypatch.setattr(indexrebuild, "_leaves_older_word", lambda *_: False)
+    moments = moments_of_erasing(few)
+    with pytest.raises(AssertionError):
+        check(few.house, moments[-1:], judge_found(few.house, few.dying), 1)
+
+
+def test_who_was_to_be_erased_and_was_not_is_found_once_the_newest_segment_dies_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The anchor was not there, say: nothing but the survivors' segment tells who is left out."""
+    monkeypatch.setattr(indexing, "FAN", 9)
+    house = tidied(tmp_path, SAID[:2], SAID[2:])
+    first, second, *_ = house.whole
+    with acting(house.vault, clock):
+        owner = house.vault.owned(INDEX)[0]
+        indexrebuild.rebuild(house.vault, [owner], transcripts(house.vault, second))
+    indexing.keep_up(house.vault, clock)  # the segment that still had both is retired
+    forget(house.vault, first)
+    with acting(house.vault, clock):
+        judge_found(house, [first])(house.vault, house.disk, is_done=True)
+
+
 def test_what_a_crash_kept_twice_is_retired_later(tmp_path: Path) -> None:
     """The survivors' segment was written, and then the erasure never began."""
     house = tidied(tmp_path, SAID)
