@@ -201,3 +201,17 @@ def test_what_has_left_is_shown_by_interaction(browser: Browser, tmp_path: Path)
     page = browser.get("/skills").text
     assert gone.hex() not in page
     assert stays.hex() in page
+
+
+def test_settings_that_are_lost_stop_no_other_page(browser: Browser, tmp_path: Path) -> None:
+    child(browser)
+    (path,) = (tmp_path / "vault" / "sealed" / "own").glob("*.settings")
+    path.write_bytes(path.read_bytes()[:-1])
+    (shown,) = shown_in(browser.get("/").text)
+    for address in (f"/interactions/{shown}", "/agenda", "/receipts", "/forget"):
+        assert browser.get(address).status == 200, address
+    assert "unknown" in browser.get("/held").text
+    for address in ("/machine", "/settings"):
+        assert "restore COPY" in browser.get(address).text, address
+    refused = browser.post("/settings/limits", {"words": "1h"})
+    assert (refused.status, "restore COPY" in refused.text) == (500, True)
