@@ -7,7 +7,7 @@ MINUTES := 60
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test quick check man fuzz bench soak pictures samples clean
+.PHONY: help setup model demo ready test quick check man fuzz bench soak pictures samples clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
@@ -21,8 +21,10 @@ model: setup
 demo: model ## the whole story on the samples, in a minute
 	@$(BIN)/anechoic demo
 
-test: model ## all tests, real recognition included
+ready: model
 	@PYTHON="$(PYTHON)" bash .ci/setup tests
+
+test: ready ## all tests, real recognition included
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 quick: setup ## the tests that need no model, microphone or browser
@@ -45,17 +47,14 @@ man: setup ## the manual page, as build/anechoic.1
 	@mkdir -p build && $(BIN)/python -m pipeline.manual >build/anechoic.1
 	@echo "to have it for yourself: install -Dm644 build/anechoic.1 ~/.local/share/man/man1/anechoic.1"
 
-bench: model ## everything beside what people use instead, in half an hour; QUICK=1 for minutes
-	@PYTHON="$(PYTHON)" bash .ci/setup tests
+bench: ready ## everything beside what people use instead, in half an hour; QUICK=1 for minutes
 	@$(BIN)/python -c "import matplotlib, sqlcipher3" 2>/dev/null || $(BIN)/python -m pip install -q -e ".[bench]"
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
-soak: model ## an hour of mixed work on one vault, looked at from all sides; MINUTES=60
-	@PYTHON="$(PYTHON)" bash .ci/setup tests
+soak: ready ## an hour of mixed work on one vault, looked at from all sides; MINUTES=60
 	@$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
 
-pictures: model ## make the pictures of the README again (needs chromium)
-	@PYTHON="$(PYTHON)" bash .ci/setup tests
+pictures: ready ## make the pictures of the README again (needs chromium)
 	@$(BIN)/python -m tests.pictures
 
 samples: setup ## make the sample recordings again (needs flite)
