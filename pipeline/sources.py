@@ -190,7 +190,8 @@ def _opened(path: Path) -> Iterator["soundfile.SoundFile"]:
 
 def _resampled(path: Path, file: "soundfile.SoundFile") -> Iterator[NDArray[np.int16]]:
     if file.samplerate == RATE_HZ:
-        yield from map(_int16, _mono(path, file))
+        as_it_is = file.channels == 1 and file.subtype == "PCM_16"
+        yield from _mono(path, file, "int16") if as_it_is else map(_int16, _mono(path, file))
         return
     import soxr
 
@@ -200,11 +201,13 @@ def _resampled(path: Path, file: "soundfile.SoundFile") -> Iterator[NDArray[np.i
     yield _int16(stream.resample_chunk(np.zeros(0, np.float32), last=True))
 
 
-def _mono(path: Path, file: "soundfile.SoundFile") -> Iterator[NDArray[np.float32]]:
+def _mono(
+    path: Path, file: "soundfile.SoundFile", kind: Literal["float32", "int16"] = "float32"
+) -> Iterator[NDArray[Any]]:
     frames = 0
-    while len(block := _read(file)):
+    while len(block := _read(file, kind)):
         frames += len(block)
-        if not np.isfinite(block).all():
+        if kind == "float32" and not np.isfinite(block).all():
             np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
     _refuse_fewer(path, file, frames)
@@ -217,9 +220,11 @@ def _count(path: Path, file: "soundfile.SoundFile") -> None:
     _refuse_fewer(path, file, frames)
 
 
-def _read(file: "soundfile.SoundFile") -> NDArray[Any]:
+def _read(
+    file: "soundfile.SoundFile", kind: Literal["float32", "int16"] = "float32"
+) -> NDArray[Any]:
     frames = max(1, min(file.samplerate, _MAX_BLOCK_VALUES // file.channels))
-    block: NDArray[Any] = file.read(frames, dtype="float32", always_2d=True)
+    block: NDArray[Any] = file.read(frames, dtype=kind, always_2d=True)
     return block
 
 

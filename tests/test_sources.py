@@ -51,6 +51,14 @@ def test_any_rate_and_channel_count(tmp_path: Path, rate_hz: int, channels: int)
     assert int(np.abs(pcm).max()) == pytest.approx(16384, rel=0.02)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sixteen_bits_come_as_they_are(tmp_path: Path, name: str, channels: int) -> None:
+    every = np.arange(-32768, 32768).astype(np.int16)
+    sf.write(tmp_path / name, np.tile(every[:, None], (1, channels)), RATE_HZ, subtype="PCM_16")
+    assert np.array_equal(read(tmp_path / name), every)
+
+
 @pytest.mark.parametrize(
     ("name", "subtype"),
     [
