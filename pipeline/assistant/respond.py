@@ -28,6 +28,7 @@ from pipeline.errors import NotFound, Refused
 from pipeline.forgetting import Proposal, carry_out
 from pipeline.session import acting
 from pipeline.skills.catalogue import known_skills
+from pipeline.skills.configuration import read_configuration
 from pipeline.skills.interface import Declined, NotSent, Outcome, Result
 from pipeline.skills.use import use
 from pipeline.terminal import count
@@ -261,6 +262,8 @@ class Assistant:
 
 
 def _enabled() -> frozenset[str]:
+    if not read_configuration():  # which is quick; what is installed takes a look at every package
+        return frozenset()
     return frozenset(it.name for it in known_skills() if it.configured.enabled)
 
 
