@@ -28,6 +28,7 @@ from keys.merkle import (
 )
 from keys.model import VaultId
 from keys.note import Checkpoint, LogProof, NoteSigner, Signer, VerifierKey, sign
+from keys.progress import counted
 from keys.secret import derive
 
 _BLOCK = 1 << 16
@@ -36,6 +37,7 @@ _REKEY = b" rekey "
 """What each line has that changes the key, and no other."""
 _REMEMBER_AFTER = 256
 """With so many entries not looked at, what was found in them is remembered."""
+_READING = "reading the log"
 _BATCH = 64
 """The most entries that are appended at once; so many are looked at again on opening."""
 
@@ -97,6 +99,9 @@ class Log:
 
     def scan(self) -> Iterator[tuple[int, Entry]]:
         """Yields every (index, entry), oldest first; raises `Tampered` on a line out of place."""
+        return counted(self._scan(), _READING, self.size)
+
+    def _scan(self) -> Iterator[tuple[int, Entry]]:
         rest, offset, expected = b"", 0, 0
         while offset < self._end:
             block = self._disk.read(self._entries, offset, min(_BLOCK, self._end - offset))
@@ -111,7 +116,7 @@ class Log:
     def scan_back(self) -> Iterator[tuple[int, Entry]]:
         """Yields every (index, entry), newest first."""
         expected = self.size - 1
-        for line in self._lines_back():
+        for line in counted(self._lines_back(), _READING, self.size):
             yield self._parse(line, expected)
             expected -= 1
 
@@ -124,7 +129,7 @@ class Log:
         that follows. The other lines are counted and not read: for many ids among more.
         """
         expected = self.size - 1
-        for line in self._lines_back():
+        for line in counted(self._lines_back(), _READING, self.size - oldest):
             if expected < oldest:
                 return
             if is_wanted(line.split(b" ", 5)):

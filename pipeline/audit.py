@@ -23,6 +23,7 @@ from keys.livetree import LiveTree, Stale
 from keys.merkle import verify_consistency
 from keys.model import Commitment, InteractionId, Label, Slot
 from keys.note import Checkpoint
+from keys.progress import counted
 from keys.receipt import PENDING, Verified, verify
 from keys.sealed import Header
 from keys.secret import commitment
@@ -211,7 +212,8 @@ def _slots(vault: Vault, ledger: Ledger, receipts: list[Verified], result: Audit
     erased = {Slot(row.slot) for row in rows}
     for slot in sorted(slot for slot in ledger.owners if slot >= vault.ring.slot_count):
         yield f"slot {slot} is in the log, and the ring never gave it out: the ring is an old one"
-    for slot in map(Slot, range(vault.ring.slot_count)):
+    number = vault.ring.slot_count
+    for slot in counted(map(Slot, range(number)), "looking at the keys", number):
         owner = ledger.owners.get(slot)
         try:
             with vault.ring.key(slot) as key:
@@ -262,7 +264,7 @@ def _erased_since(told: Account, receipts: list[Verified], position: int) -> set
 
 def _files(vault: Vault, ledger: Ledger, result: Audit) -> Iterator[str]:
     seen = set()
-    for path in vault.paths():
+    for path in counted(vault.paths(), "opening sealed files", len(ledger.files)):
         result.files += 1
         try:
             artefact = vault.artefact(path)

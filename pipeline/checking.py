@@ -25,6 +25,7 @@ from pipeline.session import acting, now
 from pipeline.store import find_sealed, place
 from pipeline.terminal import Terminal
 from pipeline.vault import Vault
+from pipeline.working import working
 
 DOES_NOT_VERIFY = 5
 
@@ -53,7 +54,7 @@ def audit(options: Namespace) -> int:
     """Audits the whole vault."""
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
-    with acting(vault):
+    with working(it), acting(vault):
         result = auditing.audit(vault)
         copies = _states_in(vault, [place(text) for text in options.copy], {})
         epoch, key = vault.ring.epoch, logkey.signer(vault).verifier.format()
@@ -81,7 +82,7 @@ def restore(options: Namespace) -> int:
     """Brings sealed files back from an old copy: what is live opens, what was erased stays dead."""
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
-    with acting(vault):
+    with working(it), acting(vault):
         found = list(restoring.restore(vault, place(options.copy)))
         retention.recheck(vault, now)
         lost = settingsfile.trouble(vault)

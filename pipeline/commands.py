@@ -26,6 +26,7 @@ from pipeline.search import Finding
 from pipeline.select import parse_time
 from pipeline.session import acting, create_vault, now
 from pipeline.terminal import Terminal, count, safe
+from pipeline.working import working
 
 DONE, FAILED = 0, 1
 
@@ -76,7 +77,7 @@ def history(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     which = filter_of(options)
     vault = the_vault(options, it)
-    with acting(vault):
+    with working(it), acting(vault):
         found = looking.history(vault, which, options.limit)
     views.rows(it, found)
     views.unreadable(it, vault.unreadable)
@@ -90,7 +91,7 @@ def search(options: Namespace) -> int:
     it = Terminal(as_json=options.json)
     typed = sys.stdin.read() if options.words == ["-"] else " ".join(options.words)
     vault = the_vault(options, it)
-    with acting(vault):
+    with working(it), acting(vault):
         finding = Finding(vault, parse(typed))
         found = looking.found(vault, finding, options.limit)
         is_due = finding.index is not None and indexing.is_due(finding.index)
@@ -121,9 +122,10 @@ def report(options: Namespace) -> int:
 
     it = Terminal(as_json=options.json)
     vault = the_vault(options, it)
-    with acting(vault):
-        seen = look(vault, now, options.profile)
-    found = tell(vault, seen)  # which takes longer, and others can work meanwhile
+    with working(it):
+        with acting(vault):
+            seen = look(vault, now, options.profile)
+        found = tell(vault, seen)  # which takes longer, and others can work meanwhile
     if options.page:
         options.page.write_text(reporting.page(found))
         it.say(safe(f"the report is in {options.page}"))

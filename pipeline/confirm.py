@@ -14,6 +14,7 @@ from keys.confirmation import Confirmation, encode_confirmation
 from keys.durable import replace_file
 from keys.errors import Malformed
 from keys.model import Slot
+from keys.progress import counted
 from keys.receipt import PENDING, Check, Statement, parse_receipt
 from keys.recovery import PREFIX
 from keys.root import held_by
@@ -28,7 +29,8 @@ _HALF = MARK + ".new"  # what a crash leaves of `replace_file`
 def looked_at(vault: Vault, slots: Collection[Slot]) -> list[tuple[bool, Check]]:
     """Reads ring and anchors anew, and tells of each whether it is as an erasure must leave it."""
     vault.ring.open()  # anew from the disk: what a later process would see
-    dead = sum(not vault.ring.is_live(slot) for slot in sorted(slots))  # page after page
+    looked = counted(sorted(slots), "looking at the keys", len(slots))  # page after page
+    dead = sum(not vault.ring.is_live(slot) for slot in looked)
     empty = Check("the ring, read again from the disk", f"{dead} of {len(slots)} slots empty")
     return [(dead == len(slots), empty), _look_at_anchors(vault)]
 

@@ -16,6 +16,7 @@ from keys.durable import replace_file
 from keys.entry import Created, ErasedEntry, Noted
 from keys.errors import Malformed, Tampered
 from keys.model import ID_SIZE, ArtefactId, InteractionId, Label, PlanId, Slot
+from keys.progress import counted
 from keys.receipt import (
     CONFIRMED,
     DOES_NOT_PROVE,
@@ -278,7 +279,8 @@ def _delete_files(vault: Vault, rows: Iterable[DeadInteraction]) -> None:
 
     Place by place: each is listed and synced once, however many die there.
     """
-    for place, dead in _dead_by_place(vault, rows).items():
+    places = _dead_by_place(vault, rows)
+    for place, dead in counted(places.items(), "deleting dead files", len(places)):
         for name in vault.disk.names(place):
             of = dead.get(name[: 2 * ID_SIZE])
             if of is not None and _is_dead(vault, place / name, of):

@@ -20,6 +20,7 @@ from pipeline.select import Selection
 from pipeline.session import acting, now
 from pipeline.terminal import Terminal
 from pipeline.vault import Vault
+from pipeline.working import working
 
 
 def forget(options: Namespace) -> int:
@@ -35,7 +36,7 @@ def forget(options: Namespace) -> int:
     if not options.yes and not _agreed(it):
         it.say("nothing was erased")
         return FAILED
-    with acting(vault):
+    with working(it), acting(vault):
         done = carry_out(vault, proposal, now, options.keep)
     proofs.erasure(it, done)
     if options.receipt:
@@ -63,7 +64,7 @@ def _selection(options: Namespace) -> Selection:
 def _proposal(options: Namespace, selection: Selection, vault: Vault, it: Terminal) -> Proposal:
     """Makes the plan and shows it to whoever looks; a program with --yes has no need of it."""
     shown = not (it.as_json and options.yes)
-    with acting(vault):
+    with working(it), acting(vault):
         found = propose(vault, selection, now(), only_audio=bool(options.only), show=shown)
         chosen(found.keepable, options.keep)  # before anybody is asked
     if shown and not (it.as_json and options.dry_run):

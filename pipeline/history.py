@@ -13,6 +13,7 @@ from itertools import islice
 from keys.entry import Created, Noted
 from keys.errors import Erased, Malformed, Tampered
 from keys.model import InteractionId
+from keys.progress import counted
 from keys.secret import Secret
 from pipeline.artefact import DISCLOSURE, META, TRANSCRIPT, Disclosure, Meta, Transcript
 from pipeline.errors import NotFound
@@ -83,7 +84,7 @@ class Read:
 
 def rows(vault: Vault, which: Filter) -> Iterator[Row]:
     """Yields the living interactions that `which` takes, newest first, without logging a read."""
-    for interaction in _meant(vault, which):
+    for interaction in counted(_meant(vault, which), "looking for what is meant"):
         if vault.is_under_way(interaction):
             continue  # it is being spoken: there is nothing to list yet
         with _passed_over(vault, interaction):
@@ -153,8 +154,8 @@ def one(vault: Vault, interaction: InteractionId, command: str) -> Row:
 
 def some(vault: Vault, interactions: Iterable[InteractionId], command: str) -> list[Row]:
     """Returns the rows of these interactions as far as their words live, logged as read."""
-    found = []
-    for interaction in interactions:
+    found, ids = [], list(interactions)
+    for interaction in counted(ids, "reading what was said", len(ids)):
         if vault.is_under_way(interaction):
             continue
         with _passed_over(vault, interaction):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from keys.errors import Erased, Malformed, NoSuchSlot, Tampered
 from keys.model import InteractionId, Slot
+from keys.progress import counted
 from pipeline.indexformat import Segment
 from pipeline.indexmerge import merged, segment_of
 from pipeline.indexstate import (
@@ -40,7 +41,7 @@ def rebuild(vault: Vault, owners: Collection[InteractionId], dying: Collection[b
     gone = set(owners)
     state = _known(vault, gone) or _looked_at(vault, gone)
     survivors, is_lost = _Survivors(state), state.is_damaged
-    for it in state.targets:
+    for it in counted(state.targets, "writing the index anew", len(state.targets)):
         try:
             survivors.take(it, dying)
         except (Malformed, Tampered):

@@ -15,6 +15,7 @@ from keys.durable import expect
 from keys.entry import Entry, SealedEntry
 from keys.errors import Erased, KeysError, Malformed, NoSuchSlot, Tampered
 from keys.model import ArtefactId, InteractionId, Slot
+from keys.progress import counted
 from keys.sealed import CHUNK_LOG2
 from keys.secret import Secret
 from pipeline import write
@@ -168,7 +169,7 @@ def newest_segment(vault: Vault) -> Opened | None:
 def _opened(vault: Vault, damaged: dict[InteractionId, None]) -> Iterator[Opened]:
     there = files(vault)
     expect(vault.sealed / OWN / name for name in there.values())
-    for owner, name in there.items():
+    for owner, name in counted(there.items(), "opening the index", len(there)):
         if owner in damaged:
             continue
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from keys.errors import Erased, Malformed, StateUnknown, Tampered
 from keys.model import ArtefactId, InteractionId
+from keys.progress import counted
 from pipeline import write
 from pipeline.artefact import ACTION, FIRED, RECORD
 from pipeline.assistant.values import MISSED, RANG, Action, Fired, describe, minimal
@@ -38,7 +39,7 @@ class Keepable:
 
 def keepable(vault: Vault, interactions: Iterable[InteractionId]) -> Iterator[Keepable]:
     """Yields what can be kept of these interactions, opening their actions."""
-    for interaction in interactions:
+    for interaction in counted(interactions, "looking for what can be kept"):
         living = [it for it in vault.artefacts(interaction) if vault.is_live(it)]
         fired = [Fired.decode(vault.open(it).read()) for it in living if it.kind == FIRED]
         for artefact in (it for it in living if it.kind == ACTION):

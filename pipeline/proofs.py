@@ -23,6 +23,8 @@ from pipeline.restore import RESTORED, STATES, Restored
 from pipeline.terminal import Column, Terminal, count, local, safe
 
 _SHORT = 8
+_MOST_ROWS = 200
+"""So many are shown of a plan on a terminal; a pipe gets all."""
 _OWNED = {INDEX: "index segment"}
 _VERDICT_HEAD = 12
 _VERDICT_STYLE = {CONFIRMED: "green", PENDING: "yellow", FAILED: "red"}
@@ -32,9 +34,12 @@ _STATE_STYLE = {"live": "yellow", "erased": "green", "unknown": "dim"}
 def plan(it: Terminal, found: Proposal) -> None:
     """Shows what will be erased, what can be kept, what is beyond reach, before it happens."""
     todo = found.plan
-    for row in found.rows:
+    shown = _MOST_ROWS if it.err.is_terminal else len(found.rows)
+    for row in found.rows[:shown]:
         head = f"  {row.interaction.hex()[:_SHORT]}  {local(row.meta.started_at)} "
         it.say_item(head, safe(row.text))
+    if more := found.rows[shown:]:
+        it.say(f"  … and {len(more):,} more, older")
     for record in found.records:
         it.say_item(f"  {record.owner.hex()[:_SHORT]}  kept:", safe(record.what))
     for kept in found.keepable:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keys.copies import ERASED, LIVE, UNKNOWN, Found
 from keys.errors import KeysError
+from keys.progress import counted
 from pipeline.audit import Ledger, ledger_of, state_in
 from pipeline.store import find_sealed
 from pipeline.vault import Vault
@@ -33,7 +34,7 @@ class Restored:
 def restore(vault: Vault, copy: Path | str) -> Iterator[Restored]:
     """Puts back what is live in a folder, a tar file, or a store; the caller holds the lock."""
     ledger = ledger_of(vault)
-    for found in find_sealed(copy):
+    for found in counted(find_sealed(copy), "looking through the copy"):
         label = found.header.label if found.header else None
         state = _state(vault, ledger, found)
         ids = (label.interaction.hex(), label.kind) if label else ("", "")

@@ -111,6 +111,7 @@ pipeline.skills.configuration
 pipeline.skills.webhook pipeline.skills.home_assistant
 pipeline.skills.posting pipeline.skills.interface pipeline.skills.confine pipeline.skills
 pipeline.configuration
+pipeline.working
 pipeline.places pipeline.notify pipeline.machine pipeline.terminal pipeline.interrupts
 pipeline.web.sound
 pipeline.model
@@ -135,7 +136,7 @@ keys.durable keys.lock
 keys.outstanding keys.recovery keys.pagetable
 keys.sealed keys.live keys.merkle keys.note keys.entry keys.secret
 keys.model
-keys.errors keys
+keys.errors keys.progress keys
 """.splitlines()
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer.split()}
 STATELESS = """
