@@ -86,6 +86,16 @@ class VirtualMicrophone:
     def playing(self, sound: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(["paplay", "-d", "vmic", str(sound)], env=self._environment)
 
+    @contextlib.contextmanager
+    def over_and_over(self, sound: Path) -> Iterator[None]:
+        """Plays a sound file again and again, for the block: whoever hears it may be late."""
+        loop = ["sh", "-c", 'while paplay -d vmic "$0"; do :; done', str(sound)]
+        with subprocess.Popen(loop, env=self._environment, start_new_session=True) as process:
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Ends the server as a crash would."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -174,9 +174,8 @@ def test_ephemeral_leaves_nothing_anywhere(shell: Shell, microphone: VirtualMicr
 def test_the_microphone_is_listed_with_its_level(
     shell: Shell, microphone: VirtualMicrophone
 ) -> None:
-    playing = microphone.playing(PIZZA)
-    found = shell("--json", "devices", "--levels").json
-    playing.wait(_PATIENCE_S)
+    with microphone.over_and_over(PIZZA):
+        found = shell("--json", "devices", "--levels").json
     assert [row["name"] for row in found if row["default"]]
     assert all(row["channels"] > 0 and row["rate_hz"] > 0 for row in found)
     assert max(row["level_db"] for row in found) > -40
