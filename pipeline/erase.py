@@ -34,6 +34,7 @@ from keys.sealed import HEADER_SIZE, parse_header
 from pipeline import confirm, disclosures, livestate, logkey, machine, search, unfinished
 from pipeline.artefact import TRANSCRIPT
 from pipeline.errors import Refused
+from pipeline.lineage import OWN
 from pipeline.plan import Plan, derived_ids, dying, peek, read_back, retirement
 from pipeline.vault import Vault, file_name
 
@@ -103,8 +104,11 @@ def settle(vault: Vault, clock: Clock) -> None:
 
 
 def _is_over(vault: Vault, encoded: bytes) -> bool:
-    plan, retires = peek(encoded)
-    return not retires and _is_finished(vault, plan)
+    plan, retired = peek(encoded)
+    if retired:  # and erases nothing: it is over when its files are gone
+        there = {name[: 2 * ID_SIZE] for name in vault.disk.names(vault.sealed / OWN)}
+        return there.isdisjoint(it.hex() for it in retired)
+    return _is_finished(vault, plan)
 
 
 def _finish(vault: Vault, plan: Plan, clock: Clock) -> Erasure:
@@ -190,14 +194,19 @@ def _discard(vault: Vault, interaction: InteractionId) -> None:
 
 
 def _unlogged_slots(vault: Vault) -> list[Slot]:
-    """Returns the slots beyond the last that the log has: those of a creation cut off before it."""
+    """Returns the living slots beyond the last of the log: of a creation cut off before it.
+
+    Of several that began at once the first to be discarded takes all; files are looked at once.
+    """
     last = vault.last_slot_logged()
-    if any(header.label.slot > last for header in vault.headers()):
+    beyond = map(Slot, range(last + 1, vault.ring.slot_count))
+    living = [slot for slot in beyond if vault.ring.is_live(slot)]
+    if living and any(header.label.slot > last for header in vault.headers()):
         raise Tampered(
             "sealed files are here of interactions that the log does not have: an old copy of the "
             f"log was put back; put the newest one in {vault.directory / 'log'}"
         )
-    return [Slot(slot) for slot in range(last + 1, vault.ring.slot_count)]
+    return living
 
 
 @cache

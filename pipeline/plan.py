@@ -77,16 +77,19 @@ _ID = re.compile(rb'\{"id": "([0-9a-f]{32})", ')
 _NOTHING_RETIRED = b', "retired": []}'
 
 
-def peek(data: bytes) -> tuple[PlanId, bool]:
-    """Returns the id of an encoded plan, and whether it retires anything, without its rows.
+def peek(data: bytes) -> tuple[PlanId, list[InteractionId]]:
+    """Returns the id of an encoded plan, and the owners that it retires, by its bytes alone.
 
     The ring carries the last plan until the next, and every command asks whether it is finished: to
-    decode a hundred thousand rows for that would take it seconds. Raises `Malformed`.
+    decode a hundred thousand rows for that, or to look in the log for an owner as old as the vault,
+    would take it seconds. Raises `Malformed`.
     """
     found = _ID.match(data)
     if not found:
         raise Malformed("what the ring carries is no plan of an erasure")
-    return PlanId(bytes.fromhex(found[1].decode())), not data.endswith(_NOTHING_RETIRED)
+    rows = [] if data.endswith(_NOTHING_RETIRED) else json.loads(data)["retired"]
+    retired = [InteractionId(bytes.fromhex(row[0])) for row in rows]
+    return PlanId(bytes.fromhex(found[1].decode())), retired
 
 
 def make_plan(

@@ -131,7 +131,7 @@ def _clear(
 def _is_whole(vault: Vault, interaction: InteractionId) -> bool:
     """Tells whether the disk has every file that the log has, of what has not been settled yet."""
     logged = 0
-    for _, entry in vault.log.scan_back():
+    for _, entry in vault.log.mentions([interaction]):
         if isinstance(entry, SealedEntry) and entry.label.interaction == interaction:
             logged += 1
             if not (_has_arrived(vault, entry) or _was_erased(vault, entry)):

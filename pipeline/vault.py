@@ -221,7 +221,7 @@ class Vault:
 
     def created(self, interaction: InteractionId) -> Created | None:
         """Returns the entry by which the log knows an interaction, living or not."""
-        for _, entry in self.log.scan_back():
+        for _, entry in self.log.mentions([interaction]):
             if isinstance(entry, Created) and entry.interaction == interaction:
                 return entry
         return None

@@ -292,9 +292,9 @@ def test_a_finished_plan_is_not_decoded_again(
         say(vault, "third")
     with acting(vault, clock):
         plan = make_plan(vault, [second], NOON)
-        assert peek(plan.encode()) == (plan.id, False)
+        assert peek(plan.encode()) == (plan.id, [])
         retiring = retirement(vault, [second], NOON)
-        assert peek(retiring.encode()) == (retiring.id, True)
+        assert peek(retiring.encode()) == (retiring.id, [second])
     for data in (b"", b"{}", b'{"id": "ab"}'):
         with pytest.raises(Malformed, match="no plan"):
             peek(data)
