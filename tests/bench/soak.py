@@ -111,6 +111,12 @@ def lines(soak: Soak, watch: Watch, head: list[str], minutes: float) -> Iterator
     yield f"\n{share:.2f} processors were busy with it; load at the end {load():.1f}"
 
 
+def below(results: Path) -> str:
+    """Returns what somebody has written below the results of before, from its first title on."""
+    found = results.read_text() if results.exists() else ""
+    return "\n## " + found.partition("\n## ")[2] if "\n## " in found else ""
+
+
 def grown(samples: list[Sample]) -> list[Trend]:
     """Returns the trends; none of too few samples."""
     return list(trends(samples)) if samples else []
@@ -133,7 +139,7 @@ def main() -> int:
     try:
         watch = run(soak, 60 * given.minutes)
         text = "\n".join(lines(soak, watch, head, given.minutes))
-        given.to.write_text(text + "\n")
+        given.to.write_text(f"{text}\n{below(given.to)}")
         print(text)
         return int(bool(soak.problems) or any(it.grows for it in grown(watch.samples)))
     finally:
