@@ -1,8 +1,9 @@
 """The settings as they lie in a vault: which artefact holds, and what it means that none opens.
 
-Promises that only the newest are ever read, that they are read whole or not at all, and that
-settings which are missing or damaged are told apart from none: `SettingsLost` says which, and what
-to do. What goes on without them is for `pipeline/retention.py` to say.
+Promises that only the newest of those here are ever read, that they are read whole or not at all,
+and that settings which are missing or damaged are told apart from none: `SettingsLost` says which,
+and what to do. What goes on without them is for `pipeline/retention.py` to say. Older ones are here
+from the crash of a change to the next act only; should the newer be lost in between, they hold.
 """
 
 from collections.abc import Iterable, Iterator
