@@ -68,14 +68,14 @@ def _run(given: argparse.Namespace, base: Path) -> None:
         found = act()
         lines += found
         _say("\n".join(list(figures.markdown(found))[2:]))
-    measured = list[grown.Size]()
+    measured, before = list[grown.Size](), costs.primitives(base)
     for size in grown.grow(base / "grown", sizes):
         measured.append(size)
         _say(f"{size.number:,} interactions: measured")
     lines += compared.lines(measured[-1])
     growths = list(growing.growths(measured))
     homes = households.measure(base / "homes", quick=quick), households.simulate()
-    model = costs.markdown(measured, costs.primitives(base))
+    model = costs.markdown(measured, costs.better(before, costs.primitives(base)))
     sections = {
         "": ["  \n".join(head), "", *figures.markdown(lines)],
         "Growth": growing.markdown(growths),
