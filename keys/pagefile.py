@@ -5,7 +5,7 @@ until `forget`. Which pages are in use is said by the caller's top page alone; n
 when a page goes. The place of a slot, the choice of frames and the cache may be changed here.
 """
 
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -67,15 +67,15 @@ class PageFile:
         A page left without keys is not written. Where most frames are free, the page that lies
         last is written again nearer to the beginning. Durable after `sync`.
         """
-        there = (slot for slot in dead if slot in fresh or slot // SLOTS_PER_PAGE in pages)
-        gains, losses = _by_page(fresh), _by_page(there)
+        gains, there = _by_page(fresh), _by_page(dead)
+        losses = {number: it for number, it in there.items() if number in pages or number in gains}
         after, free = dict[int, PageRef | None](), self._free_frames(pages, first_frame)
         moved = self._last_of_few(pages) if not first_frame else set()
         for number in sorted(gains.keys() | losses.keys() | moved):
             after[number] = None
             with self._copy(pages, number) as keys:
                 _put(keys, {slot: fresh[slot] for slot in gains.get(number, ())})
-                _put(keys, dict.fromkeys(losses.get(number, ()), EMPTY))
+                _empty(keys, losses.get(number, ()))
                 if keys != _NO_KEYS:
                     after[number] = self._write(number, keys, next(free))
         return pages.replaced(after)
@@ -143,9 +143,12 @@ class PageFile:
 
 
 def _by_page(slots: Iterable[Slot]) -> Mapping[int, Collection[Slot]]:
-    pages: dict[int, list[Slot]] = defaultdict(list)
-    for slot in slots:
-        pages[slot // SLOTS_PER_PAGE].append(slot)
+    """Returns the slots of each page, in rising order; of very many each is looked at once."""
+    rising, pages, start = sorted(slots), dict[int, list[Slot]](), 0
+    while start < len(rising):
+        number = rising[start] // SLOTS_PER_PAGE
+        end = bisect_left(rising, (number + 1) * SLOTS_PER_PAGE, start)
+        pages[number], start = rising[start:end], end
     return pages
 
 
@@ -153,6 +156,13 @@ def _put(page: Secret, keys: Mapping[Slot, Secret | bytes]) -> None:
     view = memoryview(page)
     for slot, key in keys.items():
         _place(view, slot)[:] = key
+
+
+def _empty(page: Secret, slots: Iterable[Slot]) -> None:
+    view = memoryview(page)
+    for slot in slots:
+        at = slot % SLOTS_PER_PAGE * KEY_SIZE
+        view[at : at + KEY_SIZE] = EMPTY
 
 
 def _place(page: memoryview, slot: Slot) -> memoryview:
