@@ -90,7 +90,7 @@ def lines(soak: Soak, watch: Watch, head: list[str], minutes: float) -> Iterator
     yield "# An hour of mixed work\n"
     yield f"`make soak`: {minutes:.0f} minutes. What happens is in `soaking.py`, what must hold in"
     yield "`soaked.py`. Memory, files, threads and processes are those of the two that went on all"
-    yield "the time; slopes are of the last two thirds, with what they may be off by (95 %)."
+    yield "the time; slopes are of the last two thirds, with what they may be off by."
     yield "What it holds, the note maker tells itself (`holding.py`); resident is besides what its"
     yield "allocators keep for the next act.\n"
     yield "  \n".join(head)

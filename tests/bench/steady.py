@@ -1,7 +1,8 @@
 """Whether something stays as it is while it works: samples of a process, and their slope.
 
-A figure is flat where its slope is not surely above nothing (95 %), or is below one hundredth of
-its level an hour. The first third of the time is warming up and does not count. Neighbouring
+A figure is flat where its slope is not surely above nothing, or is below one hundredth of its level
+an hour. Surely means that of all figures of a run none is taken for rising by chance, in 95 of 100
+runs. The first third of the time is warming up and does not count. Neighbouring
 samples are alike, which makes a slope look surer than it is; so what is left is cut into twelve
 blocks, and the line goes through their medians. Reads `/proc`, so Linux only.
 """
@@ -17,7 +18,8 @@ from statistics import fmean, median
 from tests.memory import tree
 
 BLOCKS = 12
-_T_95 = 2.228  # Student's t, two-sided, for BLOCKS - 2 degrees of freedom
+_T = 3.77
+"""Student's t for BLOCKS - 2 degrees of freedom, two-sided: 95 % for thirteen figures at once."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LEAST = 0.01
 """A slope below this share of the level an hour is none."""
@@ -33,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a figure went: its level, and its slope an hour with what it may be off by (95 %)."""
+    """How a figure went: its level, and its slope an hour with what it may be off by."""
 
     name: str
     level: float
@@ -54,13 +56,14 @@ class Trend:
 def figures_of(pid: int, name: str) -> dict[str, float]:
     """Returns what a process and all that came from it hold just now; nothing of one that ended.
 
-    Memory is MiB: of the first alone what is resident, of all what each shares fairly.
+    Memory is MiB: of the first alone what is resident; of all what none has from a file, of which
+    parts that several have count once: so it does not depend on who else runs.
     """
     found = {f"{name}: MiB of the first process": _resident_mib(pid)} if _is_there(pid) else {}
     if not found:
         return {}
     pids = tree(pid)
-    found[f"{name}: MiB of all, shared fairly"] = sum(map(_shared_mib, pids))
+    found[f"{name}: MiB of all, from no file"] = sum(map(_anonymous_mib, pids))
     found[f"{name}: open files of the first"] = _files(pid)
     found[f"{name}: open files of all"] = sum(map(_files, pids))
     found[f"{name}: threads of all"] = sum(map(_threads, pids))
@@ -78,10 +81,10 @@ def _resident_mib(pid: int) -> float:
     return 0.0
 
 
-def _shared_mib(pid: int) -> float:
+def _anonymous_mib(pid: int) -> float:
     with contextlib.suppress(OSError):
         rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        return sum(int(it.split()[1]) for it in rows if it.startswith("Pss:")) / 1024
+        return sum(int(it.split()[1]) for it in rows if it.startswith("Pss_Anon:")) / 1024
     return 0.0
 
 
@@ -120,7 +123,7 @@ def _trend(name: str, values: Sequence[float], apart_s: float) -> Trend:
     over = sum((x - middle) ** 2 for x in hours)
     slope = sum((x - middle) * (y - level) for x, y in zip(hours, values, strict=True)) / over
     rest = sum((y - level - slope * (x - middle)) ** 2 for x, y in zip(hours, values, strict=True))
-    margin = _T_95 * math.sqrt(rest / (len(values) - 2) / over)
+    margin = _T * math.sqrt(rest / (len(values) - 2) / over)
     return Trend(name, level, slope, margin)
 
 
