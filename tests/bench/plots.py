@@ -43,6 +43,7 @@ def _ratios(lines: Sequence[Line]) -> Figure:
     colours = ["#2a7f62" if it >= 1 else "#b5651d" for _, it in rows]
     axes.barh([name for name, _ in rows], [it - 0 for _, it in rows], color=colours, left=0)
     axes.set_xscale("log")
+    axes.margins(y=0.01)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("times what Anechoic needs (right of 1: Anechoic needs less)")
     return figure
