@@ -61,10 +61,15 @@ def _carried(rows: Iterable[DeadInteraction]) -> list[list[str | int]]:
 def read_back(vault: Vault, data: bytes) -> Plan:
     """Returns the plan that the ring carried, with what the log has of its ids.
 
-    Raises `Tampered` where the log lacks one.
+    Raises `Tampered` where the log lacks one, `Malformed` for a plan in another form.
     """
     row = json.loads(data)
     rows = (*row["erased"], *row["retired"])
+    if not all(isinstance(it, list) for it in rows):
+        raise Malformed(
+            "an erasure that was cut off has its plan in the form of an earlier version: run any "
+            "command with that version once, and it is finished"
+        )
     carried = {InteractionId(bytes.fromhex(it)): slots for it, *slots in rows}
     owners = logged(vault, carried).owners
     dead = [_dead(owners[it], slots) for it, slots in carried.items()]

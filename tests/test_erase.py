@@ -3,6 +3,7 @@
 Guarantees G1, G3, G4 and G6 against a vault whose files were lost, damaged or planted beforehand.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -279,6 +280,13 @@ def test_a_plan_comes_back_from_the_ring_as_it_was(vault: Vault) -> None:
     with acting(vault, clock):
         assert read_back(vault, plan.encode()) == plan
     assert not any(word.encode() in plan.encode() for word in ONE.split() if len(word) > 2)
+
+
+def test_a_plan_of_an_earlier_version_is_told_of(vault: Vault) -> None:
+    row = {"id": "00" * 16, "requested_at": NOON, "disclosed": [], "kept": [], "retired": []}
+    old = json.dumps({**row, "erased": [{"interaction": "00" * 16, "slots": []}]}).encode()
+    with acting(vault, clock), pytest.raises(Malformed, match="of an earlier version"):
+        read_back(vault, old)
 
 
 def test_a_finished_plan_is_not_decoded_again(
